@@ -63,7 +63,7 @@ class StateError(StackdError):
 
 
 class RequestError(StackdError):
-    """A request over the API that cannot be carried out; `code` becomes the problem's code, `status` the HTTP status."""
+    """A request over the API that cannot be carried out, with the problem's `code` and the HTTP `status`."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)

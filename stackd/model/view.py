@@ -1,0 +1,219 @@
+"""What a decision is made from and what it yields: View in, Decision out.
+
+Law: `version` counts inputs only. The ledger is the decision's own memory; it may only delay or forbid, and deleting it
+at any instant must not keep a stack from converging.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackd.errors import Diagnostic, EngineErrorKind
+from stackd.model.evidence import Condemned, Evidence
+from stackd.model.ids import ContainerId, InstanceName, ServiceName, StackName
+from stackd.model.observed import Incarnation, ObservedStack
+from stackd.model.override import Override, Request
+from stackd.model.plan import FieldChange, Op, Plan
+from stackd.model.spec import Project
+
+
+class Presence(enum.StrEnum):
+    """Where a stack's definition is. MISSING: folder there, no readable file, or a dangling link: everything runs on.
+
+    REMOVED: its entry has been gone from an unchanged, readable stacks directory long enough to be believed.
+    """
+
+    PRESENT = "present"
+    MISSING = "definition_missing"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredStack:
+    """The desired side of one stack. `project` is the last good definition, None when there never was one.
+
+    `diagnostics` are those of the newest text, which may not be in force; `services_settled` says that the set of
+    services was read twice, a second apart, so that what is absent may be removed. `generation` counts the definitions
+    that came into force.
+    """
+
+    name: StackName
+    project: Project | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    presence: Presence = Presence.PRESENT
+    services_settled: bool = True
+    generation: int = 0
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Calls of one kind that went wrong in a row for one service (or network, volume): job results, an input.
+
+    `at` is the monotonic instant of the last answer, `fingerprint` the definition it was tried with.
+    """
+
+    key: str
+    service: ServiceName | None
+    count: int
+    at: float
+    kind: EngineErrorKind
+    message: str
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """Cross-stack facts, one value for all.
+
+    `engine_started_at` and `engine_lost_at` (the last moment at which contact broke) are wall clock, 0.0 = unknown;
+    `health_ignored_until` is monotonic.
+    """
+
+    instance: InstanceName
+    roots: tuple[str, ...] = ()
+    engine_up: bool = False
+    engine_epoch: int = 0
+    engine_started_at: float = 0.0
+    engine_lost_at: float = 0.0
+    api_version: tuple[int, int] = (1, 41)
+    sources_loaded: bool = False
+    frozen: str = ""
+    storm: bool = False
+    health_ignored_until: float = 0.0
+    on_external_stop_hold: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A run that ended by itself: seen by us at `seen_at` (monotonic), with the engine's exit code."""
+
+    run: Incarnation
+    seen_at: float
+    exit_code: int
+    oom: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLedger:
+    """What is remembered of one service, all of it forgettable.
+
+    `fingerprint`: the definition it counts for. `deaths`: within the window, oldest first. `health_restarts`: monotonic
+    instants. `completed`: runs that ended by themselves with success. `stable_since`: since when the present run is
+    running and, if it has a check, healthy. `forgiven`: the newest request that cleared the curve.
+    """
+
+    fingerprint: str = ""
+    deaths: tuple[Death, ...] = ()
+    attempts: int = 0
+    health_restarts: tuple[float, ...] = ()
+    completed: frozenset[Incarnation] = frozenset()
+    stable: Incarnation | None = None
+    stable_since: float = 0.0
+    forgiven: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The memory of a stack's decisions, by service. `definitions` keeps printable values, to explain the next edit."""
+
+    services: Mapping[ServiceName, ServiceLedger] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything a decision may look at.
+
+    `running` are the operations in flight; `answered` tells, by service (None = the stack's networks and volumes), when
+    its last operation was answered: an observation sent before that does not count. `changes` explains, by service, the last edit of its definition.
+    """
+
+    stack: StackName
+    version: int
+    desired: DesiredStack | None
+    observed: ObservedStack | None
+    host: HostFacts
+    ledger: Ledger = Ledger()
+    evidence: Mapping[ContainerId, Evidence] = field(default_factory=dict)
+    condemned: Mapping[ContainerId, Condemned] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    requests: tuple[Request, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    running: frozenset[Op] = frozenset()
+    answered: Mapping[ServiceName | None, float] = field(default_factory=dict)
+    changes: Mapping[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is still anything to keep: a definition, containers or networks of ours, a call in flight."""
+        seen = self.observed is None or bool(self.observed.containers or self.observed.networks)
+        return self.desired is not None or seen or bool(self.running)
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The two clocks, in seconds: monotonic for delays, wall for the engine's instants."""
+
+    mono: float
+    wall: float
+
+
+class ServiceState(enum.StrEnum):
+    """A service in one word, as status shows it."""
+
+    RUNNING = "running"
+    HEALTHY = "healthy"
+    STARTING = "starting"
+    UNHEALTHY = "unhealthy"
+    COMPLETED = "completed"
+    EXITED = "exited"
+    STOPPED = "stopped"
+    HELD = "held"
+    PAUSED = "paused"
+    PENDING = "pending"
+    PULLING = "pulling"
+    BUILDING = "building"
+    WAITING = "waiting"
+    BACKING_OFF = "backing_off"
+    CRASH_LOOPING = "crash_looping"
+    BLOCKED = "blocked"
+    STOPPING = "stopping"
+    REMOVING = "removing"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceVerdict:
+    """How a service fares by the decision just made. `detail` says in one line why it is not simply running.
+
+    `next_at`: monotonic instant of the next try, if time alone decides; `settled`: nothing more will happen by itself;
+    `good`: it is as its definition and overrides want it.
+    """
+
+    service: ServiceName
+    state: ServiceState
+    detail: str = ""
+    attempt: int = 0
+    next_at: float | None = None
+    settled: bool = False
+    good: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What `decide` yields: the plan, the new memory, when to look again, how every service fares, which requests are
+    done, and which overrides an edit or their end has released.
+    """
+
+    plan: Plan
+    ledger: Ledger
+    wake_at: float | None = None
+    verdicts: tuple[ServiceVerdict, ...] = ()
+    done: frozenset[str] = frozenset()
+    released: tuple[Override, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
