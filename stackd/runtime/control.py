@@ -1,0 +1,112 @@
+"""What the API may ask of the daemon: the seam between `api` and `runtime`.
+
+Law: a verb is an override or a request put into the store, on disk before the answer; nothing here changes the engine.
+Reads come from immutable snapshots; only logs ask the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from stackd.engine.base import LogLine
+from stackd.model.ids import OperationId, ServiceName, StackName
+from stackd.model.override import Operation, Override, OverrideKind, Verb
+from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Who answers: stackd, the engine it talks to ("" while unreachable), API version, instance, process id."""
+
+    stackd: str
+    engine: str
+    engine_api: str
+    instance: str
+    pid: int
+    stacks_dirs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLog:
+    """One log line with where it comes from."""
+
+    service: ServiceName
+    number: int
+    line: LogLine
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which log lines: `services` empty = all; `tail` None = all; `since` wall-clock seconds, 0 = from the beginning."""
+
+    services: tuple[ServiceName, ...] = ()
+    tail: int | None = None
+    since: float = 0.0
+    follow: bool = False
+
+
+class Control(Protocol):
+    """Implemented by `runtime.commands`, and by a fake in the tests. Raises `RequestError` for what cannot be.
+
+    404 `no_such_stack`, `no_such_service`, `no_such_operation` (naming the nearest), 410 `cursor_expired`,
+    503 `engine_unavailable` (logs only).
+    """
+
+    def versions(self) -> Versions:
+        """Who answers."""
+
+    def readiness(self) -> Readiness:
+        """What is stale or broken."""
+
+    def stacks(self) -> tuple[StackStatus, ...]:
+        """Every stack, by name."""
+
+    def stack(self, name: StackName) -> StackStatus:
+        """One stack."""
+
+    def plan(self, name: StackName) -> PlanStatus:
+        """What is to be done for a stack now."""
+
+    async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
+        """Ask for a verb; returns once it is on disk and in force. Newer ones supersede older ones of the same scope."""
+
+    async def settled(self, operation: OperationId, timeout: float) -> Operation:
+        """Wait until an operation is over, at most `timeout` seconds; the operation as it then is."""
+
+    def operation(self, operation: OperationId) -> Operation:
+        """One operation."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        """The newest operations, newest first."""
+
+    async def put_override(
+        self,
+        stack: StackName,
+        service: ServiceName | None,
+        kind: OverrideKind,
+        reason: str,
+        by: str,
+        until: float | None,
+    ) -> Override:
+        """Set an override; on disk when this returns."""
+
+    async def drop_override(self, stack: StackName, service: ServiceName | None, by: str) -> bool:
+        """Release the overrides of exactly this scope; whether there was one."""
+
+    def happenings(self, after: int, limit: int) -> tuple[Happening, ...]:
+        """History entries with seq > `after`, oldest first. `after` -1 = from the oldest kept."""
+
+    def last_seq(self) -> int:
+        """The newest history entry's seq, 0 when there is none."""
+
+    async def happened(self, after: int) -> None:
+        """Wait until there is an entry with seq > `after`."""
+
+    def logs(self, stack: StackName, query: LogQuery) -> AbstractAsyncContextManager[AsyncIterator[ServiceLog]]:
+        """Log lines of a stack's services; with `follow` it goes on over restarts and recreation."""
+
+    async def rescan(self) -> None:
+        """Read all stack files again now; returns when they have been read."""
