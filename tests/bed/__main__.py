@@ -1,0 +1,113 @@
+"""The bed's commands: up, exec, status, restart-engine, down, clean, fresh.
+
+Law: every command may be repeated; without root it runs itself again through sudo. `exec` replaces this process, so
+exit code and signals are the command's own.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from tests.bed import engine, images, processes, unixhttp
+from tests.bed.host import BedError, search_path
+from tests.bed.places import REPOSITORY, cache_dir, known, places
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    if os.geteuid() != 0:
+        _become_root(arguments)
+    try:
+        return _dispatch(options)
+    except BedError as error:
+        sys.stderr.write(f"bed: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.bed", description=__doc__)
+    parser.add_argument("--name", help="which engine (default: $STACKD_BED_NAME, else 'default')")
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="install, start, load the images; prints the socket")
+    up.add_argument("--only", metavar="IMAGE,...", help="load only these images, as busybox,redis")
+    run = commands.add_parser("exec", help="run a command inside the bed's network namespace")
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="[--] CMD...")
+    commands.add_parser("status", help="what runs; exit 0 when the engine answers")
+    restart = commands.add_parser("restart-engine", help="stop the engine by a signal and start it again")
+    restart.add_argument("--signal", choices=("TERM", "KILL"), default="TERM")
+    commands.add_parser("down", help="stop the engine and all it started; images stay cached")
+    clean = commands.add_parser("clean", help="down, and delete what the engine stored")
+    clean.add_argument("--all", action="store_true", help="every engine and the cache of images")
+    for command in commands.choices.values():
+        command.add_argument("--name", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    bed = places(options.name)
+    match options.command:
+        case "up":
+            engine.install()
+            engine.start(bed)
+            images.ensure(bed, [images.busybox()])
+            sys.stdout.write(f"unix://{bed.socket}\n")
+        case "exec":
+            return _exec(options)
+        case "status":
+            return _status()
+        case "restart-engine":
+            engine.stop(bed, signal.Signals[f"SIG{options.signal}"])
+            engine.start_again(bed)
+        case "down":
+            engine.down(bed)
+        case "clean":
+            for one in known() if options.all else (bed,):
+                engine.remove(one)
+    return 0
+
+
+def _exec(options: argparse.Namespace) -> int:
+    bed = places(options.name)
+    words = options.words[1:] if options.words[:1] == ["--"] else options.words
+    if not words:
+        raise BedError("exec needs a command: python3 -m tests.bed exec -- CMD...")
+    if not unixhttp.answers(bed.socket):
+        raise BedError(f"no engine answers on {bed.socket}: run `python3 -m tests.bed up` first")
+    environment = {
+        **os.environ,
+        "DOCKER_HOST": f"unix://{bed.socket}",
+        "STACKD_BED_NAME": bed.name,
+        "STACKD_BED_DIR": str(cache_dir()),
+    }
+    os.execvpe("nsenter", [*engine.nsenter(bed), *words], environment)
+
+
+def _status() -> int:
+    answering = 0
+    for bed in known():
+        pid = processes.engine_pid(bed)
+        if pid is None:
+            state = "down"
+        elif unixhttp.answers(bed.socket):
+            state, answering = f"pid {pid}", answering + 1
+        else:
+            state = f"pid {pid}, no answer"
+        sys.stdout.write(f"{bed.name}: {state}, unix://{bed.socket}, netns {bed.netns}\n")
+    return 0 if answering else 1
+
+
+def _become_root(arguments: Sequence[str]) -> None:
+    """Run this command again as root; asks for a password only on a terminal."""
+    quiet = [] if sys.stdin.isatty() else ["-n"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()}
+    try:
+        os.execvpe("sudo", ["sudo", *quiet, "-E", sys.executable, "-m", "tests.bed", *arguments], environment)
+    except FileNotFoundError:
+        raise SystemExit("bed: needs root, and there is no sudo") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""The bed's images: which there are, where their layers are cached, and how an engine gets them.
+
+Law: tags are those of the official images, so files written for Docker Hub run unchanged; contents are the machine's
+distribution's. A layer is made once and kept in the cache under a key of its recipe; an engine is sent only the images
+it does not have.
+"""
+
+import tarfile
+import tempfile
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bed import unixhttp
+from tests.bed.archive import (
+    Config,
+    Image,
+    Layer,
+    add_file,
+    add_folder,
+    add_link,
+    stored_layer,
+    write_archive,
+    write_layer,
+)
+from tests.bed.engine import locked
+from tests.bed.host import BedError, run, say, unpacked
+from tests.bed.places import Places, cache_dir
+
+LOAD_SECONDS = 600.0
+
+
+def ensure(bed: Places, images: Sequence[Image]) -> None:
+    """Load the images that the engine lacks or has in another version."""
+    present = {
+        (str(tag), str(item.get("Id")))
+        for item in unixhttp.listed(bed.socket, "/images/json")
+        for tag in _strings(item.get("RepoTags"))
+    }
+    missing = [image for image in images if (image.tag, image.id) not in present]
+    if not missing:
+        return
+    say(f"loading {' '.join(image.tag for image in missing)}")
+    with tempfile.TemporaryFile(dir=cache_dir()) as archive:
+        write_archive(missing, archive)
+        archive.seek(0)
+        query = urllib.parse.urlencode({"quiet": "1"})
+        status, body = unixhttp.request(bed.socket, "POST", f"/images/load?{query}", archive, LOAD_SECONDS)
+    if status != 200 or b'"errorDetail"' in body:
+        raise BedError(f"the engine refused the images: {status} {body[:500]!r}")
+
+
+def busybox() -> Image:
+    """busybox:latest: the static binary of busybox-static with a link per applet."""
+    layer = layer_file("busybox", "1")
+    with locked(cache_dir() / "images.lock"):
+        made = stored_layer(layer) or _make_busybox(layer)
+    return Image("busybox:latest", (made,), Config(cmd=("sh",)))
+
+
+def layer_file(name: str, key: str) -> Path:
+    """Where a layer is cached."""
+    folder = cache_dir() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}-{key}.tar.gz"
+
+
+def _make_busybox(target: Path) -> Layer:
+    binary = unpacked("busybox-static", cache_dir() / "tools") / "bin" / "busybox"
+    applets = [name for name in run(binary, "--list").split() if name != "busybox"]
+    say(f"making busybox with {len(applets)} applets")
+    return write_layer(target, lambda tar: _fill_busybox(tar, binary, applets))
+
+
+def _fill_busybox(tar: tarfile.TarFile, binary: Path, applets: Sequence[str]) -> None:
+    for folder in ("bin", "dev", "etc", "home", "proc", "root", "run", "sys", "usr", "usr/bin", "usr/sbin", "var"):
+        add_folder(tar, folder)
+    for folder in ("tmp", "var/tmp"):
+        add_folder(tar, folder, 0o1777)
+    entry = tar.gettarinfo(str(binary), "bin/busybox")
+    entry.uid = entry.gid = entry.mtime = 0
+    with binary.open("rb") as content:
+        tar.addfile(entry, content)
+    for applet in applets:
+        add_link(tar, f"bin/{applet}", "busybox")
+    add_link(tar, "usr/bin/env", "../../bin/env")
+    add_file(tar, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n")
+    add_file(tar, "etc/group", "root:x:0:\nnogroup:x:65534:\n")
+
+
+def _strings(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
