@@ -69,6 +69,7 @@ class Evidence:
     """
 
     container: ContainerId
+    service: ServiceName
     started_at: float
     kill_at: float | None = None
     stop_at: float | None = None

@@ -153,12 +153,16 @@ class ObservedVolume:
 
 @dataclass(frozen=True, slots=True)
 class ObservedImage:
-    """A local image. `volumes` are the paths for which it asks an anonymous volume."""
+    """A local image. `volumes` are the paths for which it asks an anonymous volume.
+
+    `build` is the label `io.stackd.build`: the digest of the build definition, when we built it.
+    """
 
     ref: str
     id: ImageId
     volumes: tuple[str, ...] = ()
     has_healthcheck: bool = False
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,9 +102,10 @@ class Death:
 class ServiceLedger:
     """What is remembered of one service, all of it forgettable.
 
-    `fingerprint`: the definition it counts for. `deaths`: within the window, oldest first. `health_restarts`: monotonic
-    instants. `completed`: runs that ended by themselves with success. `stable_since`: since when the present run is
-    running and, if it has a check, healthy. `forgiven`: the newest request that cleared the curve.
+    `fingerprint`: the definition it counts for. `deaths`: since the last reset, oldest first, the newest 20; `attempts`
+    counts them all. `health_restarts`: monotonic instants. `completed`: runs that ended by themselves with success.
+    `stable`, `stable_since`: the present run and since when it is running and, if it has a check, healthy; `sick`,
+    `sick_since`: likewise unhealthy. `forgiven`: the newest request that cleared the curve.
     """
 
     fingerprint: str = ""
@@ -114,12 +115,14 @@ class ServiceLedger:
     completed: frozenset[Incarnation] = frozenset()
     stable: Incarnation | None = None
     stable_since: float = 0.0
+    sick: Incarnation | None = None
+    sick_since: float = 0.0
     forgiven: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The memory of a stack's decisions, by service. `definitions` keeps printable values, to explain the next edit."""
+    """The memory of a stack's decisions, by service."""
 
     services: Mapping[ServiceName, ServiceLedger] = field(default_factory=dict)
 
@@ -129,7 +132,8 @@ class View:
     """Everything a decision may look at.
 
     `running` are the operations in flight; `answered` tells, by service (None = the stack's networks and volumes), when
-    its last operation was answered: an observation sent before that does not count. `changes` explains, by service, the last edit of its definition.
+    its last operation was answered: an observation sent before that does not count. `fetched` are the pulls and builds
+    done for a request (id, service); `changes` explains, by service, the last edit of its definition.
     """
 
     stack: StackName
@@ -143,6 +147,7 @@ class View:
     overrides: tuple[Override, ...] = ()
     requests: tuple[Request, ...] = ()
     failures: Mapping[str, Failure] = field(default_factory=dict)
+    fetched: frozenset[tuple[str, ServiceName]] = frozenset()
     running: frozenset[Op] = frozenset()
     answered: Mapping[ServiceName | None, float] = field(default_factory=dict)
     changes: Mapping[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)

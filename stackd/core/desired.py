@@ -1,0 +1,156 @@
+"""Files plus overrides: what each service is to be, right now.
+
+An override stands until it is released: by an edit of what it covers, by its end, or by a person. This module finds the
+ones that are over; it does not delete them (the store does, after the decision).
+"""
+
+from __future__ import annotations
+
+import enum
+import graphlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+from stackd.core.ownership import is_wholly_ours, ours
+from stackd.model.ids import ServiceName
+from stackd.model.override import Override, OverrideKind
+from stackd.model.plan import Reason, Why
+from stackd.model.spec import Project, ServiceSpec
+from stackd.model.view import Now, Presence, View
+
+
+class Want(enum.StrEnum):
+    """What a service is to be. LEAVE: neither started nor stopped, whatever it is."""
+
+    RUN = "run"
+    STOP = "stop"
+    ABSENT = "absent"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One service and what it is to be; `spec` None = no definition covers it. `reason` explains STOP and ABSENT."""
+
+    service: ServiceName
+    spec: ServiceSpec | None
+    want: Want
+    scale: int
+    reason: Reason
+    override: Override | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """All targets in dependency order (a service after what it depends on), and what has been released."""
+
+    targets: tuple[Target, ...]
+    released: tuple[Override, ...]
+    teardown: Reason | None = None
+    """Set when the whole stack, networks included, is to go."""
+
+
+def wanted(view: View, now: Now) -> Wanted:
+    """What the stack is to be. Without a definition, and no proof that it was removed, everything is left alone."""
+    project = view.desired.project if view.desired else None
+    standing, released = _standing(view, project, now)
+    stack_wide = next((o for o in standing if o.service is None), None)
+    if view.desired is not None and view.desired.presence is Presence.REMOVED:
+        return Wanted(_all_absent(view), released, Reason(Why.STACK_REMOVED, "the stack's folder was removed"))
+    if project is None or view.desired is None:
+        return Wanted(tuple(_leave(name) for name in _observed_services(view)), released)
+    targets = [_target(project.services[name], standing, stack_wide) for name in start_order(project)]
+    targets.extend(_undefined(view, project, stack_wide))
+    down = stack_wide is not None and stack_wide.kind is OverrideKind.STOPPED
+    return Wanted(tuple(targets), released, _override_reason(stack_wide) if stack_wide and down else None)
+
+
+def start_order(project: Project) -> tuple[ServiceName, ...]:
+    """Service names, each after those it depends on; file order where that leaves a choice (cycles: file order)."""
+    graph = {
+        name: [d.service for d in spec.depends_on if d.service in project.services]
+        for name, spec in project.services.items()
+    }
+    try:
+        return tuple(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError:  # the loader has said so already; order cannot matter then
+        return tuple(project.services)
+
+
+def _standing(view: View, project: Project | None, now: Now) -> tuple[tuple[Override, ...], tuple[Override, ...]]:
+    standing: list[Override] = []
+    released: list[Override] = []
+    for override in view.overrides:
+        over = override.until is not None and override.until <= now.wall
+        (released if over or _edited(override, project) else standing).append(override)
+    return tuple(standing), tuple(released)
+
+
+def _edited(override: Override, project: Project | None) -> bool:
+    """Whether what the override covers has another definition than when it was made."""
+    if project is None or not override.definition:
+        return False
+    if override.service is None:
+        return override.definition != project.digest
+    spec = project.services.get(override.service)
+    return spec is not None and override.definition not in spec.hashes
+
+
+def _target(spec: ServiceSpec, standing: Iterable[Override], stack_wide: Override | None) -> Target:
+    scale, override = spec.scale, stack_wide
+    for candidate in standing:
+        if candidate.service == spec.name:
+            if candidate.kind is OverrideKind.SCALED:
+                scale = candidate.value if candidate.value is not None else scale
+            elif override is None:
+                override = candidate
+    if override is None:
+        return Target(spec.name, spec, Want.RUN, scale, Reason(Why.NEEDED))
+    match override.kind:
+        case OverrideKind.STOPPED:
+            want = Want.ABSENT if override.service is None else Want.STOP
+        case OverrideKind.HELD | OverrideKind.PAUSED:
+            want = Want.LEAVE
+        case OverrideKind.SCALED | OverrideKind.PINNED:
+            want = Want.RUN
+        case _:
+            assert_never(override.kind)
+    return Target(spec.name, spec, want, scale, _override_reason(override), override)
+
+
+def _override_reason(override: Override) -> Reason:
+    return Reason(Why.STOPPED_BY_OVERRIDE, f"{override.reason} (by {override.by})")
+
+
+def _undefined(view: View, project: Project, stack_wide: Override | None) -> list[Target]:
+    """Services that run and that the definition does not name: removed once their absence was read twice."""
+    targets = []
+    settled = view.desired is not None and view.desired.services_settled
+    for name in _observed_services(view):
+        if name in project.services or name in project.inactive:
+            continue
+        if stack_wide is not None and stack_wide.kind is OverrideKind.STOPPED:
+            targets.append(Target(name, None, Want.ABSENT, 0, _override_reason(stack_wide)))
+        elif settled and stack_wide is None:
+            why = Reason(Why.ORPHANED, f"service {name} is no longer in {project.config_files[0].name}")
+            targets.append(Target(name, None, Want.ABSENT, 0, why))
+        else:
+            targets.append(_leave(name))
+    return targets
+
+
+def _all_absent(view: View) -> tuple[Target, ...]:
+    why = Reason(Why.STACK_REMOVED, "the stack's folder was removed")
+    mine = {c.service for c in ours(view) if is_wholly_ours(c, view)}
+    return tuple(
+        Target(name, None, Want.ABSENT, 0, why) if name in mine else _leave(name) for name in _observed_services(view)
+    )
+
+
+def _leave(name: ServiceName) -> Target:
+    return Target(name, None, Want.LEAVE, 0, Reason(Why.NEEDED))
+
+
+def _observed_services(view: View) -> tuple[ServiceName, ...]:
+    return tuple(dict.fromkeys(c.service for c in ours(view)))

@@ -1,0 +1,180 @@
+"""Which container fills which place, and whether it still fits its definition.
+
+A slot is one number of one service. Its `current` container is the one that fits; `others` are to go. Replacing is thus
+no procedure but a consequence: no current -> create one; current there -> stop the others, start it, remove them.
+A container is found unfit only for a cause that its user can name (architecture.md, "No cause, empty plan").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stackd.core.desired import Target, Want
+from stackd.core.ownership import ours
+from stackd.model.ids import ContainerId, ServiceName
+from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
+from stackd.model.override import Verb
+from stackd.model.plan import Reason, Why
+from stackd.model.spec import BuildSpec, MountKind, Project, ServiceSpec
+from stackd.model.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One number of one service. `others` come with the reason why each is to go."""
+
+    service: ServiceName
+    number: int
+    current: ObservedContainer | None
+    others: tuple[tuple[ObservedContainer, Reason], ...] = ()
+
+
+Slots = Mapping[ServiceName, tuple[Slot, ...]]
+
+
+def build_digest(build: BuildSpec) -> str:
+    """The digest written on an image that we build: tells an edit of `build:` from none (Compose's hash leaves it out)."""
+    args = sorted((key, value) for key, value in build.args.items())
+    text = json.dumps([build.context, build.dockerfile, build.dockerfile_inline, args, build.target])
+    return "v1:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def assign(view: View, targets: tuple[Target, ...]) -> Slots:
+    """Put every container of ours into its slot, parents (volumes_from, shared namespaces) before their children."""
+    by_service: dict[ServiceName, list[ObservedContainer]] = {}
+    for container in ours(view):
+        by_service.setdefault(container.service, []).append(container)
+    slots: dict[ServiceName, tuple[Slot, ...]] = {}
+    for target in targets:
+        slots[target.service] = _slots_of(view, target, by_service.get(target.service, []), slots)
+    return slots
+
+
+def _slots_of(view: View, target: Target, containers: list[ObservedContainer], done: Slots) -> tuple[Slot, ...]:
+    numbers = {c.number for c in containers}
+    if target.want is Want.RUN:
+        numbers |= set(range(1, target.scale + 1))
+    return tuple(
+        _slot(view, target, number, [c for c in containers if c.number == number], done) for number in sorted(numbers)
+    )
+
+
+def _slot(view: View, target: Target, number: int, containers: list[ObservedContainer], done: Slots) -> Slot:
+    if target.want is not Want.RUN or target.spec is None:
+        best = max(containers, key=_rank, default=None)
+        return Slot(target.service, number, best, tuple((c, target.reason) for c in containers if c is not best))
+    if number > target.scale:
+        surplus = Reason(Why.SURPLUS, f"{target.service} is scaled to {target.scale}")
+        return Slot(target.service, number, None, tuple((c, surplus) for c in containers))
+    verdicts = [(c, misfit(view, target.spec, c, done)) for c in containers]
+    current = max((c for c, why in verdicts if why is None), key=_rank, default=None)
+    others = tuple(
+        (c, why or Reason(Why.SURPLUS, f"a second container of {target.service} {number}"))
+        for c, why in verdicts
+        if c is not current
+    )
+    return Slot(target.service, number, current, others)
+
+
+def _rank(container: ObservedContainer) -> tuple[bool, bool, bool, float, str]:
+    """Of several that fit, keep the one that runs, else has run, else bears its final name, else is the oldest."""
+    return (
+        container.live,
+        container.started_at > 0,
+        not container.replaces,
+        -container.created_at,
+        container.id,
+    )
+
+
+def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
+    """Why a container does not fit its service's definition any more; None = it fits, or nothing proves the contrary."""
+    seen, project = view.observed, view.desired.project if view.desired else None
+    if seen is None or project is None:
+        return None
+    if container.state is ContainerState.DEAD:
+        return Reason(Why.EXITED, "the engine could not remove it and calls it dead")
+    return (
+        _changed_config(view, spec, container)
+        or _moved_network(spec, container, project, seen)
+        or _lost_mount(spec, container, project)
+        or _replaced_parent(spec, container, done)
+        or _asked_image(view, spec, container, seen)
+    )
+
+
+def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer) -> Reason | None:
+    if container.config_hash not in spec.hashes:
+        changes = view.changes.get(spec.name, ())
+        detail = "; ".join(map(str, changes[:3])) or "its definition changed"
+        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+        return Reason(Why.CONFIG_CHANGED, detail + more, changes)
+    if container.content and spec.content and container.content != spec.content:
+        return Reason(Why.CONTENT_CHANGED, "the contents of its configs or secrets changed")
+    return None
+
+
+def _moved_network(
+    spec: ServiceSpec, container: ObservedContainer, project: Project, seen: ObservedStack
+) -> Reason | None:
+    """A running container that is not on a network it should be on; only a network that exists proves anything."""
+    if not container.running or spec.network_mode:
+        return None
+    ids = {network.name: network.id for network in seen.networks}
+    attached = set(container.networks.values())
+    for place in spec.networks:
+        network = project.networks.get(place.network)
+        if network is not None and network.name in ids and ids[network.name] not in attached:
+            return Reason(Why.NETWORK_CHANGED, f"it is not on network {network.name}")
+    return None
+
+
+def _lost_mount(spec: ServiceSpec, container: ObservedContainer, project: Project) -> Reason | None:
+    held = {(mount.target, mount.source) for mount in container.mounts}
+    for mount in spec.mounts:
+        volume = project.volumes.get(mount.source) if mount.kind is MountKind.VOLUME and mount.source else None
+        if volume is not None and (mount.target, volume.name) not in held:
+            return Reason(Why.MOUNT_CHANGED, f"volume {volume.name} is not mounted at {mount.target}")
+    return None
+
+
+def parents(spec: ServiceSpec) -> tuple[ServiceName, ...]:
+    """The services whose containers this one is made from: their ids stand in its own definition in the engine."""
+    names = [source.service for source in spec.volumes_from if source.service is not None]
+    if spec.network_mode.startswith("service:"):
+        names.append(ServiceName(spec.network_mode.removeprefix("service:")))
+    return tuple(dict.fromkeys(names))
+
+
+def _replaced_parent(spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
+    held = {reference.split(":", 1)[0] for reference in container.volumes_from}
+    held.add(container.network_mode.removeprefix("container:"))
+    for parent in parents(spec):
+        ids: set[str] = {slot.current.id for slot in done.get(parent, ()) if slot.current is not None}
+        if ids and not ids & held:
+            return Reason(Why.PARENT_REPLACED, f"{parent}, which it is made from, was replaced")
+    return None
+
+
+def _asked_image(view: View, spec: ServiceSpec, container: ObservedContainer, seen: ObservedStack) -> Reason | None:
+    """A moved tag alone is no cause: somebody asked (up, pull, build), or we built it anew for an edit of `build:`."""
+    image = seen.images.get(spec.image)
+    if image is None or not container.image_id or image.id == container.image_id:
+        return None
+    if spec.build is not None and image.build and image.build == build_digest(spec.build):
+        return Reason(Why.IMAGE_CHANGED, f"image {spec.image} was built anew")
+    for request in view.requests:
+        if request.services and spec.name not in request.services:
+            continue
+        fetched = (request.id, spec.name) in view.fetched
+        if request.verb is Verb.UP or (request.verb in (Verb.PULL, Verb.BUILD) and fetched):
+            return Reason(Why.IMAGE_CHANGED, f"{request.verb} was asked for, and image {spec.image} is another one now")
+    return None
+
+
+def current_ids(slots: Slots, service: ServiceName) -> tuple[ContainerId, ...]:
+    """The ids of a service's fitting containers, by number."""
+    return tuple(slot.current.id for slot in slots.get(service, ()) if slot.current is not None)
