@@ -14,6 +14,6 @@ def image(ref: str, document: Node) -> ObservedImage:
     return ObservedImage(
         ref=ref,
         id=ImageId(document.text("Id")),
-        volumes=tuple(sorted(config["Volumes"].keys())),
+        volumes=tuple(sorted(config["Volumes"].names())),
         has_healthcheck=bool(test) and test[0] != "NONE",
     )

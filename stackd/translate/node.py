@@ -71,7 +71,7 @@ class Node:
         for key, value in self._mapping().items():
             yield key, Node(value)
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The keys, if this is a mapping."""
         return tuple(self._mapping())
 
