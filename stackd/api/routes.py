@@ -1,0 +1,142 @@
+"""The one table: method, path, what is accepted, what is answered, who answers, in one line each.
+
+Router, OpenAPI document and tests are made from it; there is no other list of routes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from stackd.api import reads, schemas, streams, writes
+from stackd.api.serving import Call
+from stackd.model.override import Verb
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+class Media(enum.Enum):
+    """How an answer comes."""
+
+    JSON = "application/json"
+    NDJSON = "application/x-ndjson"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route. `answer` is the typed dict of the answer, or of each line of a stream."""
+
+    method: str
+    path: str
+    query: type[BaseModel]
+    body: type[BaseModel] | None
+    answer: type
+    handler: Handler
+    summary: str
+    media: Media = Media.JSON
+
+    @property
+    def writes(self) -> bool:
+        """Whether it asks for something."""
+        return self.method != "GET"
+
+
+def _get(path: str, answer: type, handler: Handler, summary: str, query: type[BaseModel] = schemas.NoQuery) -> Route:
+    media = Media.NDJSON if answer in (schemas.EventView, schemas.LogView) else Media.JSON
+    return Route("GET", path, query, None, answer, handler, summary, media)
+
+
+STACK = "/v1/stacks/{stack}"
+SERVICE = STACK + "/services/{service}"
+
+VERBS: dict[Verb, str] = {
+    Verb.UP: "release stops and holds, make it as its files say, take newer images",
+    Verb.DOWN: "stop and remove containers and networks; volumes stay",
+    Verb.START: "release stops and holds, start what has ended",
+    Verb.STOP: "stop; it stays stopped until started or edited",
+    Verb.RESTART: "stop and start what runs",
+    Verb.RECONCILE: "look again and do what is to be done",
+    Verb.PULL: "fetch newer images and use them",
+    Verb.BUILD: "build images and use them",
+}
+"""The verbs of a stack, in words."""
+
+SERVICE_VERBS = (Verb.START, Verb.STOP, Verb.RESTART, Verb.PULL)
+
+
+def _stack_verb(verb: Verb) -> Route:
+    handler = partial(writes.act_on_stack, verb)
+    path, body = f"{STACK}/{verb}", schemas.ServicesBody
+    return Route("POST", path, schemas.WaitQuery, body, schemas.OperationView, handler, f"A stack: {VERBS[verb]}")
+
+
+def _service_verb(verb: Verb) -> Route:
+    handler = partial(writes.act_on_service, verb)
+    path = f"{SERVICE}/{verb}"
+    return Route("POST", path, schemas.WaitQuery, None, schemas.OperationView, handler, f"A service: {VERBS[verb]}")
+
+
+def _overrides(scope: str, word: str, get: Handler, put: Handler, drop: Handler) -> tuple[Route, ...]:
+    path, no, body = f"{scope}/override", schemas.NoQuery, schemas.OverrideBody
+    return (
+        Route("GET", path, no, None, schemas.OverridesView, get, f"The overrides of a {word}"),
+        Route("PUT", path, no, body, schemas.OverrideView, put, f"Stop or hold a {word} until released or edited"),
+        Route("DELETE", path, no, None, schemas.ReleasedView, drop, f"Release the overrides of a {word}"),
+    )
+
+
+TABLE: tuple[Route, ...] = (
+    _get("/livez", schemas.AliveView, reads.livez, "The daemon answers"),
+    _get("/readyz", schemas.ReadyView, reads.readyz, "The daemon can do its work; else 503 names what is stale"),
+    _get("/v1/version", schemas.VersionView, reads.version, "Who answers"),
+    _get("/v1/openapi.json", dict, reads.openapi, "This description"),
+    _get("/v1/stacks", schemas.StacksView, reads.stacks, "Every stack"),
+    _get(STACK, schemas.StackView, reads.stack, "One stack"),
+    _get(f"{STACK}/definition", schemas.DefinitionView, reads.definition, "The files that define a stack"),
+    Route(
+        "PUT",
+        f"{STACK}/definition",
+        schemas.NoQuery,
+        None,
+        schemas.Problem,
+        reads.put_definition,
+        "Always 405: names the file to edit instead",
+    ),
+    _get(f"{STACK}/plan", schemas.PlanView, reads.plan, "What is to be done for a stack now, and why"),
+    *(_stack_verb(verb) for verb in VERBS),
+    *_overrides(STACK, "stack", reads.overrides_of_stack, writes.put_override_of_stack, writes.drop_override_of_stack),
+    _get(f"{STACK}/wait", schemas.StackView, writes.wait_for, "A stack, once it is as asked", schemas.ConditionQuery),
+    _get(f"{STACK}/logs", schemas.LogView, streams.logs, "Log lines by service", schemas.LogsQuery),
+    _get(SERVICE, schemas.ServiceView, reads.service, "One service"),
+    *(_service_verb(verb) for verb in SERVICE_VERBS),
+    *_overrides(
+        SERVICE,
+        "service",
+        reads.overrides_of_service,
+        writes.put_override_of_service,
+        writes.drop_override_of_service,
+    ),
+    _get("/v1/operations", schemas.OperationsView, reads.operations, "The newest operations"),
+    _get(
+        "/v1/operations/{operation}",
+        schemas.OperationView,
+        reads.operation,
+        "One operation, at the latest after `wait`",
+        schemas.WaitQuery,
+    ),
+    _get("/v1/events", schemas.EventView, streams.events, "The history, and what happens next", schemas.EventsQuery),
+    Route(
+        "POST",
+        "/v1/rescan",
+        schemas.NoQuery,
+        None,
+        schemas.StacksView,
+        writes.rescan,
+        "Read all stack files again now",
+    ),
+)

@@ -1,0 +1,110 @@
+"""The HTTP server on the unix socket: its life, and the one way a request takes through it.
+
+Law: who may call is decided before anything is read; every error becomes a problem; the seam `except Exception` of the
+API stands here. Ending: no new connections, streams and waits end at once, writes finish, then the socket goes.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from stackd.api.listening import Listener
+from stackd.api.peer import peer_of
+from stackd.api.problems import from_http, problem_response
+from stackd.api.routes import TABLE, Route
+from stackd.api.serving import Call, Serving, Settings, parse_body, parse_query
+from stackd.errors import RequestError
+from stackd.runtime.control import Control
+
+log = logging.getLogger(__name__)
+
+_Inner = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_SHUTDOWN = 3.0
+"""Seconds that an answer under way has when serving ends."""
+
+
+class Server:
+    """Serves a `Control` on a socket."""
+
+    def __init__(self, control: Control, settings: Settings | None = None) -> None:
+        self.serving = Serving(control, settings or Settings(), TABLE)
+        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
+
+    async def start(self, listener: Listener) -> None:
+        """Answer from now on; the listener is the server's from here on."""
+        self._listener = listener
+        app = _application(self.serving)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN, handle_signals=False
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener.socket).start()
+
+    async def stop(self) -> None:
+        """End serving; returns when every answer has ended."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._listener is not None:
+            self._listener.close()
+
+
+def _application(serving: Serving) -> web.Application:
+    @web.middleware
+    async def every(request: web.Request, handler: _Inner) -> web.StreamResponse:
+        return await _answer(request, handler, serving)
+
+    async def close(_: web.Application) -> None:
+        await serving.close()
+
+    app = web.Application(middlewares=[every], client_max_size=serving.settings.body_limit)
+    for route in serving.routes:
+        app.router.add_route(route.method, route.path, _handler(route, serving))
+    app.on_shutdown.append(close)
+    return app
+
+
+async def _answer(request: web.Request, handler: _Inner, serving: Serving) -> web.StreamResponse:
+    """One request, from who asks to its answer or problem. Cancellation and broken connections pass."""
+    request_id = secrets.token_hex(6)
+    try:
+        _admit(request, serving)
+        response = await handler(request)
+    except RequestError as error:
+        response = problem_response(error, request_id)
+    except web.HTTPException as error:
+        known = dict.fromkeys(route.path for route in serving.routes)
+        response = problem_response(from_http(error, request, known), request_id)
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("request %s failed: %s %s", request_id, request.method, request.path)
+        response = problem_response(
+            RequestError(500, "internal", f"a defect of stackd; its log tells more about {request_id}"), request_id
+        )
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request_id
+    return response
+
+
+def _admit(request: web.Request, serving: Serving) -> None:
+    """403 for everyone but the same user and root."""
+    peer = peer_of(request)
+    if peer is None:
+        raise ConnectionResetError
+    if peer.uid not in serving.settings.allowed_uids:
+        raise RequestError(403, "not_permitted", f"{peer} may not use this stackd: only its own user and root may")
+    request["by"] = str(peer)
+
+
+def _handler(route: Route, serving: Serving) -> _Inner:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        query = parse_query(request, route.query)
+        body = await parse_body(request, route.body) if route.body is not None else None
+        return await route.handler(Call(request, serving, request["by"], query, body))
+
+    return handle

@@ -1,0 +1,304 @@
+"""Views as lines for people: what `Accept: text/plain` answers and what the CLI prints.
+
+Law: pure and light (the CLI imports it); every text that comes from elsewhere loses its control characters. Colour is
+the caller's: `paint(style, text)` sees the words after they were aligned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stackd.api.schemas import (
+        DiagnosticView,
+        EventView,
+        LogView,
+        OperationsView,
+        OperationView,
+        OverrideView,
+        PlanView,
+        ServiceView,
+        StacksView,
+        StackView,
+        StepView,
+    )
+
+Paint = Callable[[str, str], str]
+"""(style, text) -> text. Styles: good, busy, bad, dim, head, name."""
+
+Cell = tuple[str, str]
+"""(text, style)."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+_GOOD = {"running", "healthy", "completed", "succeeded"}
+_BAD = {"degraded", "invalid", "failed", "unhealthy", "crash_looping", "blocked", "frozen", "unknown", "exited"}
+_QUIET = {"stopped", "held", "paused", "absent", "orphaned", "cancelled", "superseded"}
+
+
+def plain(_style: str, text: str) -> str:
+    """No colour."""
+    return text
+
+
+def clean(text: str) -> str:
+    """One line without control characters: what a container or an engine says must not steer a terminal."""
+    return _CONTROL.sub(" ", text)
+
+
+def style_of(state: str) -> str:
+    """The style of a state word."""
+    if state in _GOOD:
+        return "good"
+    if state in _BAD:
+        return "bad"
+    return "dim" if state in _QUIET else "busy"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], paint: Paint = plain) -> list[str]:
+    """Left-aligned columns, two blanks apart; a column that is empty in every row is left out."""
+    cells = [[(clean(text), style) for text, style in row] for row in rows]
+    shown = [index for index in range(len(head)) if index == 0 or any(row[index][0] for row in cells)]
+    lines = [[(head[index], "head") for index in shown], *([row[index] for index in shown] for row in cells)]
+    widths = [max(len(line[column][0]) for line in lines) for column in range(len(shown))]
+    return [_line(line, widths, paint) for line in lines]
+
+
+def _line(cells: Sequence[Cell], widths: Sequence[int], paint: Paint) -> str:
+    last = max((index for index, (text, _) in enumerate(cells) if text), default=0)
+    parts = []
+    for index, (text, style) in enumerate(cells[: last + 1]):
+        padding = "" if index == last else " " * (widths[index] - len(text))
+        parts.append((paint(style, text) if text else "") + padding)
+    return "  ".join(parts)
+
+
+def age(since: str | None, now: float) -> str:
+    """How long ago an instant was, in its largest unit: `12s`, `5m`, `3h`, `9d`."""
+    if since is None:
+        return ""
+    seconds = max(0, int(now - datetime.fromisoformat(since).timestamp()))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size * (2 if unit == "d" else 1):
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def diagnostic_lines(found: DiagnosticView, paint: Paint = plain) -> list[str]:
+    """`file:line:col: error[code]: found and wanted`, and the hint below."""
+    place = found["file"] if found["line"] == 0 else f"{found['file']}:{found['line']}:{found['column']}"
+    style = "bad" if found["severity"] == "error" else "busy"
+    word = paint(style, f"{found['severity']}[{found['code']}]")
+    lines = [f"{paint('name', clean(place))}: {word}: {clean(found['message'])}"]
+    if found["hint"]:
+        lines.append(f"  hint: {clean(found['hint'])}")
+    return lines
+
+
+def override_line(override: OverrideView) -> str:
+    """An override in words."""
+    scope = override["service"] or "the stack"
+    until = f" until {override['until']}" if override["until"] else ""
+    reason = f": {override['reason']}" if override["reason"] else ""
+    return clean(f"{scope} is {override['kind']}{until} by {override['by']} since {override['at']}{reason}")
+
+
+def running_of(service: ServiceView) -> int:
+    """How many of its containers run."""
+    return sum(replica["state"] == "running" for replica in service["replicas"])
+
+
+def stacks_lines(view: StacksView, paint: Paint = plain) -> list[str]:
+    """One line for each stack, then what was found in their files."""
+    rows = [
+        [
+            (stack["name"], "name"),
+            (stack["state"], style_of(stack["state"])),
+            (_tally(stack), ""),
+            (_stack_detail(stack), "dim"),
+        ]
+        for stack in view["stacks"]
+    ]
+    if not rows:
+        return ["no stacks yet"]
+    lines = table(("STACK", "STATE", "SERVICES", "DETAIL"), rows, paint)
+    diagnostics = [found for stack in view["stacks"] for found in stack["diagnostics"]]
+    found = [line for entry in diagnostics for line in diagnostic_lines(entry, paint)]
+    return [*lines, "", *found] if found else lines
+
+
+def _tally(stack: StackView) -> str:
+    up = sum(
+        service["state"] == "completed" or running_of(service) >= service["wanted"] > 0 for service in stack["services"]
+    )
+    return f"{up}/{len(stack['services'])}"
+
+
+def _stack_detail(stack: StackView) -> str:
+    errors = sum(found["severity"] == "error" for found in stack["diagnostics"])
+    words = [stack["detail"]] if stack["detail"] else []
+    if errors and stack["generation"]:
+        words.append("the file has errors; the last good definition stays in force")
+    elif not words and stack["waiting_for"]:
+        words.append("waiting for " + ", ".join(stack["waiting_for"]))
+    return "; ".join(words)
+
+
+def service_rows(stack: StackView, now: float) -> list[list[Cell]]:
+    """The services of a stack: name, state, containers, since when, ports, detail."""
+    rows: list[list[Cell]] = []
+    for service in stack["services"]:
+        started = [r["started_at"] for r in service["replicas"] if r["state"] == "running" and r["started_at"]]
+        ports = dict.fromkeys(port for replica in service["replicas"] for port in replica["ports"])
+        rows.append(
+            [
+                (service["name"], "name"),
+                (service["state"], style_of(service["state"])),
+                (f"{running_of(service)}/{service['wanted']}", ""),
+                (age(min(started), now) if started else "", ""),
+                (", ".join(ports), ""),
+                (_service_detail(service), "dim"),
+            ]
+        )
+    return rows
+
+
+SERVICE_HEAD = ("SERVICE", "STATE", "UP", "SINCE", "PORTS", "DETAIL")
+
+
+def _service_detail(service: ServiceView) -> str:
+    words = [service["detail"]] if service["detail"] else []
+    override = service["override"]
+    if override is not None and not words:
+        words.append(override_line(override))
+    if service["image_outdated"]:
+        words.append("a newer image is here: `stackd up` takes it")
+    return "; ".join(words)
+
+
+def stack_lines(stack: StackView, now: float, paint: Paint = plain) -> list[str]:
+    """All of one stack."""
+    state = paint(style_of(stack["state"]), stack["state"])
+    detail = _stack_detail(stack)
+    lines = [f"{paint('name', stack['name'])}: {state}" + (f" ({clean(detail)})" if detail else "")]
+    lines.append(f"folder: {clean(stack['folder'])}" if stack["folder"] else "folder: none")
+    if stack["files"]:
+        lines.append(f"files: {clean(', '.join(stack['files']))}")
+    lines.append(f"generation: {stack['generation']}, applied: {stack['observed_generation']}")
+    if stack["services"]:
+        lines += ["", *table(SERVICE_HEAD, service_rows(stack, now), paint)]
+    for title, entries in (
+        ("overrides", [override_line(override) for override in stack["overrides"]]),
+        ("waiting for", stack["waiting_for"]),
+        ("not ours, never touched", stack["foreign"]),
+    ):
+        if entries:
+            lines += ["", f"{title}:", *(f"  {clean(entry)}" for entry in entries)]
+    if stack["diagnostics"]:
+        lines += ["", *(line for found in stack["diagnostics"] for line in diagnostic_lines(found, paint))]
+    return lines
+
+
+def service_lines(service: ServiceView, now: float, paint: Paint = plain) -> list[str]:
+    """All of one service."""
+    detail = _service_detail(service)
+    restart = service["restart"]
+    lines = [
+        f"{paint('name', service['name'])}: {paint(style_of(service['state']), service['state'])}"
+        + (f" ({clean(detail)})" if detail else ""),
+        f"image: {clean(service['image'])}",
+        f"restart: {clean(restart['policy'])}" + (f", {restart['attempt']} failures" if restart["attempt"] else ""),
+    ]
+    if restart["reason"]:
+        lines.append(f"last end: {clean(restart['reason'])}")
+    if restart["next_at"]:
+        lines.append(f"next try: {restart['next_at']}")
+    rows = [
+        [
+            (replica["name"], "name"),
+            (replica["state"], style_of(replica["state"])),
+            (replica["health"] if replica["health"] != "none" else "", ""),
+            (age(replica["started_at"], now) if replica["state"] == "running" else "", ""),
+            (", ".join(replica["ports"]), ""),
+            (replica["container"][:12], "dim"),
+        ]
+        for replica in service["replicas"]
+    ]
+    head = ("CONTAINER", "STATE", "HEALTH", "SINCE", "PORTS", "ID")
+    return [*lines, "", *table(head, rows, paint)] if rows else lines
+
+
+def plan_lines(plan: PlanView, paint: Paint = plain) -> list[str]:
+    """What is to be done, why, and what it waits for."""
+    if not plan["steps"]:
+        return [f"{paint('name', plan['stack'])}: nothing to do"]
+    count = len(plan["steps"])
+    head = f"{paint('name', plan['stack'])}: {count} step{'s' if count > 1 else ''}"
+    head += f", {clean(plan['disruption'])}" if plan["disruption"] else ""
+    rows = [
+        [
+            (step["action"], "busy"),
+            (step["target"] or step["service"] or "", "name"),
+            (_step_state(step), "dim"),
+            (_step_reason(step), ""),
+        ]
+        for step in plan["steps"]
+    ]
+    return [head, *(f"  {line}" for line in table(("ACTION", "WHAT", "NOW", "WHY"), rows, paint))]
+
+
+def _step_state(step: StepView) -> str:
+    if step["in_flight"]:
+        return step["progress"] or "under way"
+    return "waits for " + ", ".join(step["waits_for"]) if step["waits_for"] else "next"
+
+
+def _step_reason(step: StepView) -> str:
+    changes = []
+    for change in step["changes"]:
+        before, after = (value if value is not None else "absent" for value in (change["before"], change["after"]))
+        place = f" ({change['file']}:{change['line']}:{change['column']})" if change["file"] else ""
+        changes.append(f"{change['field']}: {before} -> {after}{place}")
+    reason = step["reason"] or step["why"].replace("_", " ")
+    return f"{reason}: {'; '.join(changes)}" if changes and changes[0] not in reason else reason
+
+
+def operation_line(operation: OperationView) -> str:
+    """An operation in words."""
+    what = " ".join((operation["verb"], operation["stack"], *operation["services"]))
+    outcome: str = operation["state"]
+    if operation["state"] == "succeeded":
+        outcome = "done" if operation["changed"] else "nothing to do"
+    return clean(f"{what}: {outcome}" + (f" ({operation['detail']})" if operation["detail"] else ""))
+
+
+def operations_lines(view: OperationsView, paint: Paint = plain) -> list[str]:
+    """The newest operations."""
+    rows = [
+        [
+            (operation["id"], "dim"),
+            (" ".join((operation["verb"], operation["stack"], *operation["services"])), "name"),
+            (operation["state"], style_of(operation["state"])),
+            (operation["at"], ""),
+            (operation["by"], ""),
+            (operation["detail"], "dim"),
+        ]
+        for operation in view["operations"]
+    ]
+    return table(("ID", "WHAT", "STATE", "AT", "BY", "DETAIL"), rows, paint) if rows else ["no operations yet"]
+
+
+def event_line(event: EventView, paint: Paint = plain) -> str:
+    """A line of the history."""
+    scope = f"{event['stack']}/{event['service']}" if event["service"] else event["stack"]
+    words = (paint("dim", event["at"]), paint("name", clean(scope)), clean(event["type"]), clean(event["message"]))
+    return "  ".join(words)
+
+
+def log_line(entry: LogView, width: int = 0, *, timestamps: bool = False, paint: Paint = plain) -> str:
+    """A container's line with where it comes from; its text stays as it is."""
+    source = f"{entry['service']}-{entry['number']}"
+    return f"{paint('name', source.ljust(width))} | " + (f"{entry['at']} " if timestamps else "") + entry["text"]
