@@ -195,7 +195,7 @@ class Config(_Section):
     """Where overrides, counters and history are kept (mode 0700)."""
 
     engine: str = ""
-    """The engine's address ("unix:///run/docker.sock"); "" = DOCKER_HOST, docker's current context, or what is there."""
+    """The engine's address ("unix:///run/docker.sock"); "" = DOCKER_HOST, docker's current context, what is there."""
 
     instance: str = Field(default="default", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")
     """Which stackd this is: two daemons on one engine need two names."""
