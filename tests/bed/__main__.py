@@ -6,13 +6,14 @@ exit code and signals are the command's own.
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
 
 from tests.bed import engine, images, processes, unixhttp
 from tests.bed.host import BedError, search_path
-from tests.bed.places import REPOSITORY, cache_dir, known, places
+from tests.bed.places import REPOSITORY, Places, cache_dir, known, places
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="which engine (default: $STACKD_BED_NAME, else 'default')")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="install, start, load the images; prints the socket")
-    up.add_argument("--only", metavar="IMAGE,...", help="load only these images, as busybox,redis")
+    up.add_argument("--only-busybox", action="store_true", help="no other images: up in a second also the first time")
+    up.add_argument("--systemd", action="store_true", help="the image stackd-systemd:latest too")
     run = commands.add_parser("exec", help="run a command inside the bed's network namespace")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="[--] CMD...")
     commands.add_parser("status", help="what runs; exit 0 when the engine answers")
@@ -50,10 +52,7 @@ def _dispatch(options: argparse.Namespace) -> int:
     bed = places(options.name)
     match options.command:
         case "up":
-            engine.install()
-            engine.start(bed)
-            images.ensure(bed, [images.busybox()])
-            sys.stdout.write(f"unix://{bed.socket}\n")
+            _up(bed, options)
         case "exec":
             return _exec(options)
         case "status":
@@ -66,7 +65,22 @@ def _dispatch(options: argparse.Namespace) -> int:
         case "clean":
             for one in known() if options.all else (bed,):
                 engine.remove(one)
+            if options.all:
+                shutil.rmtree(cache_dir(), ignore_errors=True)
+        case other:
+            raise BedError(f"unknown command {other!r}")
     return 0
+
+
+def _up(bed: Places, options: argparse.Namespace) -> None:
+    engine.install()
+    if engine.start(bed):
+        engine.sweep(bed)
+    wanted = [images.busybox()] if options.only_busybox else images.standard()
+    if options.systemd:
+        wanted.append(images.systemd())
+    images.ensure(bed, wanted)
+    sys.stdout.write(f"unix://{bed.socket}\n")
 
 
 def _exec(options: argparse.Namespace) -> int:

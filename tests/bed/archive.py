@@ -52,10 +52,8 @@ class Config:
             document["Volumes"] = {volume: {} for volume in self.volumes}
         if self.ports:
             document["ExposedPorts"] = {port: {} for port in self.ports}
-        for key, value in (("WorkingDir", self.workdir), ("User", self.user), ("StopSignal", self.stop_signal)):
-            if value:
-                document[key] = value
-        return document
+        optional = {"WorkingDir": self.workdir, "User": self.user, "StopSignal": self.stop_signal}
+        return document | {key: value for key, value in optional.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def write_layer(target: Path, fill: Callable[[tarfile.TarFile], None]) -> Layer:
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     with gzip.GzipFile(partial, "wb", compresslevel=1, mtime=0) as packed:
         sink = _HashingSink(packed)
-        with tarfile.open(fileobj=cast(BinaryIO, sink), mode="w|", format=tarfile.GNU_FORMAT) as tar:
+        with tarfile.open(fileobj=cast("BinaryIO", sink), mode="w|", format=tarfile.GNU_FORMAT) as tar:
             fill(tar)
     layer = Layer(target, sink.digest.hexdigest())
     partial.rename(target)
@@ -133,7 +131,7 @@ def add_tree(tar: tarfile.TarFile, root: Path, skip: Callable[[str], bool]) -> N
         prefix = "" if relative == "." else f"{relative}/"
         names[:] = [name for name in names if not skip(f"{prefix}{name}")]
         if prefix:
-            tar.add(folder, relative, recursive=False)
+            tar.add(folder, relative, recursive=False, filter=_anonymous)
             if _is_opaque(folder):
                 _add_bytes(tar, f"{prefix}.wh..wh..opq", b"")
         for name in sorted([*files, *(link for link in names if os.path.islink(os.path.join(folder, link)))]):
@@ -144,7 +142,7 @@ def add_tree(tar: tarfile.TarFile, root: Path, skip: Callable[[str], bool]) -> N
             if stat.S_ISCHR(mode.st_mode) and mode.st_rdev == 0:
                 _add_bytes(tar, f"{prefix}.wh.{name}", b"")
             else:
-                tar.add(path, f"{prefix}{name}", recursive=False)
+                tar.add(path, f"{prefix}{name}", recursive=False, filter=_anonymous)
 
 
 def add_file(tar: tarfile.TarFile, name: str, content: str, mode: int = 0o644) -> None:
@@ -170,6 +168,12 @@ def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o64
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), mode
     tar.addfile(entry, io.BytesIO(content))
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Ids only: the names of this machine's users mean nothing in an image."""
+    entry.uname = entry.gname = ""
+    return entry
 
 
 def _is_opaque(folder: str) -> bool:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.bed import processes, unixhttp
-from tests.bed.host import BedError, ensure_commands, run, say, search_path, succeeds, wait_until
+from tests.bed.host import BedError, ensure_commands, overlay_works, run, say, search_path, succeeds, wait_until
 from tests.bed.places import Places
 
 START_SECONDS = 60.0
@@ -36,22 +36,41 @@ def install() -> None:
     ensure_commands((("docker", "docker-cli"),))
 
 
-def start(bed: Places) -> None:
-    """Start the engine unless it runs and answers; BedError with the end of its log when it does not come up."""
+def start(bed: Places) -> bool:
+    """Start the engine unless it runs and answers (False); BedError with the end of its log when it does not."""
     bed.home.mkdir(parents=True, exist_ok=True)
     with locked(bed.lock):
         if processes.engine_pid(bed) is not None and unixhttp.answers(bed.socket):
-            return
+            return False
         _clean(bed)
         _ensure_netns(bed)
         _launch(bed)
         _await_answer(bed)
+    return True
+
+
+def sweep(bed: Places) -> None:
+    """Remove the containers, networks and volumes of earlier runs: a bed starts empty but for its images."""
+    for container in unixhttp.listed(bed.socket, "/containers/json?all=1"):
+        unixhttp.request(bed.socket, "DELETE", f"/containers/{container['Id']}?force=1&v=1")
+    for network in unixhttp.listed(bed.socket, "/networks"):
+        if network["Name"] not in ("bridge", "host", "none"):
+            unixhttp.request(bed.socket, "DELETE", f"/networks/{network['Id']}")
+    status, body = unixhttp.request(bed.socket, "GET", "/volumes")
+    for volume in json.loads(body)["Volumes"] or ():
+        unixhttp.request(bed.socket, "DELETE", f"/volumes/{volume['Name']}?force=1")
+    if status != 200:
+        raise BedError(f"the engine lists no volumes: {status}")
 
 
 def start_again(bed: Places) -> None:
-    """Start a stopped or killed engine as an init system would: what its containers were doing is left to the engine."""
+    """Start a stopped or killed engine as an init system would: its containers are left to the engine."""
     with locked(bed.lock):
-        for file in (bed.pid_file, bed.launch_file, bed.socket):
+        if processes.daemons(bed):
+            raise BedError(f"the engine {bed.name} still runs: stop it first")
+        # An engine takes the pid in containerd's file for a running one as long as nobody has reaped that process.
+        containerd = bed.exec / "containerd" / "containerd.pid"
+        for file in (bed.pid_file, bed.launch_file, bed.socket, containerd):
             file.unlink(missing_ok=True)
         _launch(bed)
         _await_answer(bed)
@@ -63,9 +82,11 @@ def stop(bed: Places, how: signal.Signals = signal.SIGTERM, seconds: float = 60.
         pid = processes.engine_pid(bed)
         if pid is None:
             return
+        daemons = {pid, *processes.daemons(bed)}
         os.kill(pid, how)
         os.kill(pid, signal.SIGCONT)
-        if not wait_until(lambda: not processes.alive(pid), seconds):
+        # A killed engine's containerd follows it a moment later; an engine started in between waits for it in vain.
+        if not wait_until(lambda: not any(processes.alive(daemon) for daemon in daemons), seconds):
             raise BedError(f"engine {pid} still runs {seconds} s after {how.name}; see {bed.log}")
 
 
@@ -101,7 +122,7 @@ def nsenter(bed: Places) -> list[str]:
 
 
 def _clean(bed: Places) -> None:
-    """Remove what a killed run left: processes, mounts, runtime state, pid files, and its namespace if nobody is in it."""
+    """Remove what a killed run left: processes, mounts, runtime state, pid files, and a namespace nobody is in."""
     stale = processes.leftovers(bed)
     if stale:
         say(f"killing {len(stale)} processes left by an earlier engine")
@@ -142,7 +163,8 @@ def _launch(bed: Places) -> None:
         f"--exec-root={bed.exec}",
         f"--pidfile={bed.pid_file}",
         f"--host=unix://{bed.socket}",
-        f"--storage-driver={_storage_driver(bed)}",
+        # vfs is slow and works everywhere, also where the data root stands on an overlay itself.
+        f"--storage-driver={'overlay2' if overlay_works(bed.home) else 'vfs'}",
         "--exec-opt=native.cgroupdriver=cgroupfs",
     ]
     note_pid = 'echo $$ > "$1"; shift; exec "$@"'
@@ -176,18 +198,6 @@ def _await_answer(bed: Places) -> None:
         tail = bed.log.read_text(encoding="utf-8", errors="replace")[-3000:]
         raise BedError(f"the engine did not come up; the end of {bed.log}:\n{tail}")
     bed.socket.chmod(0o666)
-
-
-def _storage_driver(bed: Places) -> str:
-    """overlay2 where an overlay can be mounted on the data root's file system, else vfs (slow, works everywhere)."""
-    probe = bed.home / "overlay-probe"
-    shutil.rmtree(probe, ignore_errors=True)
-    for part in ("lower", "upper", "work", "merged"):
-        (probe / part).mkdir(parents=True)
-    options = f"lowerdir={probe}/lower,upperdir={probe}/upper,workdir={probe}/work"
-    works = succeeds("unshare", "-m", "mount", "-t", "overlay", "overlay", "-o", options, probe / "merged")
-    shutil.rmtree(probe, ignore_errors=True)
-    return "overlay2" if works else "vfs"
 
 
 def _engine_path(bed: Places) -> str:

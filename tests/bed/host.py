@@ -192,3 +192,33 @@ def unpacked(package: str, into: Path) -> Path:
     (scratch / "root").rename(target)
     shutil.rmtree(scratch)
     return target
+
+
+def apt_proxy_settings() -> str:
+    """The machine's proxy for apt as lines of an apt.conf; empty without one."""
+    dump = run("apt-config", "dump").splitlines()
+    lines = [line for line in dump if line.lower().startswith(("acquire::http::proxy", "acquire::https::proxy"))]
+    for scheme in ("http", "https"):
+        proxy = os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
+        if proxy and not any(line.lower().startswith(f"acquire::{scheme}::proxy ") for line in lines):
+            lines.append(f'Acquire::{scheme}::Proxy "{proxy}";')
+    return "".join(f"{line}\n" for line in lines)
+
+
+def resolv_conf() -> Path:
+    """The machine's resolver settings; behind systemd's stub, those with the real servers."""
+    real = Path("/run/systemd/resolve/resolv.conf")
+    plain = Path("/etc/resolv.conf")
+    return real if real.is_file() and "127.0.0.53" in plain.read_text(encoding="utf-8") else plain
+
+
+def overlay_works(folder: Path) -> bool:
+    """True when an overlay can be mounted on the file system of `folder`."""
+    probe = folder / "overlay-probe"
+    shutil.rmtree(probe, ignore_errors=True)
+    for part in ("lower", "upper", "work", "merged"):
+        (probe / part).mkdir(parents=True)
+    options = f"lowerdir={probe}/lower,upperdir={probe}/upper,workdir={probe}/work"
+    works = succeeds("unshare", "-m", "mount", "-t", "overlay", "overlay", "-o", options, probe / "merged")
+    shutil.rmtree(probe, ignore_errors=True)
+    return works

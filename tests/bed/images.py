@@ -9,9 +9,10 @@ import tarfile
 import tempfile
 import urllib.parse
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.bed import unixhttp
+from tests.bed import build, unixhttp
 from tests.bed.archive import (
     Config,
     Image,
@@ -24,8 +25,9 @@ from tests.bed.archive import (
     write_layer,
 )
 from tests.bed.engine import locked
-from tests.bed.host import BedError, run, say, unpacked
+from tests.bed.host import BedError, codename, run, say, unpacked
 from tests.bed.places import Places, cache_dir
+from tests.bed.recipes import SERVICES, SYSTEMD
 
 LOAD_SECONDS = 600.0
 
@@ -50,19 +52,28 @@ def ensure(bed: Places, images: Sequence[Image]) -> None:
         raise BedError(f"the engine refused the images: {status} {body[:500]!r}")
 
 
+def standard() -> list[Image]:
+    """The images every bed has: busybox, the distribution's base, and the services."""
+    with locked(cache_dir() / "images.lock"), build.scratch("images") as folder:
+        builder = build.Builder(folder)
+        base = Image(f"debian:{codename()}-slim", (build.base_layer(),), Config(cmd=("bash",)))
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            services = list(pool.map(lambda recipe: build.service_image(recipe, builder), SERVICES))
+    return [busybox(), base, *services]
+
+
+def systemd() -> Image:
+    """`stackd-systemd:latest`: a system with a real systemd and a lingering user `dev`."""
+    with locked(cache_dir() / "images.lock"), build.scratch("images") as folder:
+        return build.service_image(SYSTEMD, build.Builder(folder))
+
+
 def busybox() -> Image:
     """busybox:latest: the static binary of busybox-static with a link per applet."""
-    layer = layer_file("busybox", "1")
+    layer = build.layer_file("busybox", "1")
     with locked(cache_dir() / "images.lock"):
         made = stored_layer(layer) or _make_busybox(layer)
     return Image("busybox:latest", (made,), Config(cmd=("sh",)))
-
-
-def layer_file(name: str, key: str) -> Path:
-    """Where a layer is cached."""
-    folder = cache_dir() / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{name}-{key}.tar.gz"
 
 
 def _make_busybox(target: Path) -> Layer:

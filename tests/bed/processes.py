@@ -54,9 +54,14 @@ def leftovers(bed: Places) -> set[int]:
     return own | set(_container_pids(bed))
 
 
+def daemons(bed: Places) -> set[int]:
+    """The engine and its containerd."""
+    return {pid for pid in _all_pids() if _is_ours(pid, bed) and _program(pid) in ("dockerd", "containerd")}
+
+
 def shims(bed: Places) -> list[int]:
     """The shims that a killed engine left; they live in the mount namespace it had."""
-    return sorted(pid for pid in _all_pids() if _is_ours(pid, bed) and "-shim" in command_line(pid)[0])
+    return sorted(pid for pid in _all_pids() if _is_ours(pid, bed) and "-shim" in _program(pid))
 
 
 def inhabitants(bed: Places) -> set[int]:
@@ -84,9 +89,12 @@ def kill_and_wait(pids: set[int], seconds: float = 10.0) -> None:
 
 
 def _is_ours(pid: int, bed: Places) -> bool:
+    return _program(pid) in PROGRAMS and any(f"{bed.home}/" in word for word in command_line(pid)[1:])
+
+
+def _program(pid: int) -> str:
     words = command_line(pid)
-    program = os.path.basename(words[0]) if words else ""
-    return program in PROGRAMS and any(f"{bed.home}/" in word for word in words[1:])
+    return os.path.basename(words[0]) if words else ""
 
 
 def _all_pids() -> Iterator[int]:
