@@ -37,6 +37,16 @@ def instant(text: str) -> float:
     return datetime.fromisoformat(whole + offset).timestamp() + float(fraction or 0)
 
 
+def nanoseconds(text: str) -> int:
+    """The same as whole nanoseconds; 0 for Go's zero time and nonsense."""
+    match = _INSTANT.match(text)
+    if match is None or text.startswith("0001-"):
+        return 0
+    whole, fraction, zone = match.groups()
+    seconds = datetime.fromisoformat(whole + ("+00:00" if zone == "Z" else zone)).timestamp()
+    return round(seconds) * 1_000_000_000 + int((fraction or ".0")[1:].ljust(9, "0")[:9])
+
+
 def container_row(row: Node) -> ContainerRow:
     """One entry of `GET /containers/json`."""
     labels = row.strings("Labels")

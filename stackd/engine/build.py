@@ -1,0 +1,202 @@
+"""Building images: `docker buildx build` where it is installed, else the engine's classic builder over its API.
+
+Law: which builder was used is logged. 60 s (Deadlines.silence) without a line of output is a time-out; a cancelled
+build ends its process. `# syntax=` lines, secrets and RUN --mount are buildx's affair: the classic builder's own error
+says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackd.engine.base import Progress
+from stackd.engine.context import pack
+from stackd.engine.failures import refused
+from stackd.engine.wire import Ask, Stream, Wire
+from stackd.errors import EngineError, EngineErrorKind
+from stackd.model.spec import BuildSpec
+from stackd.translate.node import Json
+
+_LOG = logging.getLogger(__name__)
+_STEP = re.compile(r"(?:^Step |\[(?:[^\]]* )?)(\d+)/(\d+)")
+_LAST_LINES = 12
+_LINE_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build, and how to tell of it. `silence` in seconds."""
+
+    build: BuildSpec
+    tag: str
+    labels: Mapping[str, str]
+    progress: Callable[[Progress], None]
+    silence: float
+
+    @property
+    def doing(self) -> str:
+        """For errors."""
+        return f"build {self.tag}"
+
+    def tell(self, line: str) -> None:
+        """Pass a line of the builder's output on."""
+        step = _STEP.search(line)
+        percent = min(99.0, 100.0 * (int(step[1]) - 1) / int(step[2])) if step and int(step[2]) else None
+        self.progress(Progress(line, percent))
+
+
+async def build_image(wire: Wire, request: BuildRequest) -> None:
+    """Build and tag. Raises EngineError: failed (with the builder's last lines), timeout, unavailable."""
+    if await has_buildx():
+        _LOG.info("building %s with docker buildx", request.tag)
+        await _with_buildx(wire, request)
+    else:
+        _LOG.info("building %s with the engine's classic builder (docker buildx is not installed)", request.tag)
+        await _classic(wire, request)
+
+
+async def has_buildx() -> bool:
+    """Whether the Docker CLI and its buildx plugin can be run."""
+    try:
+        process = await asyncio.create_subprocess_exec("docker", "buildx", "version", stdout=DEVNULL, stderr=DEVNULL)
+    except OSError:
+        return False
+    try:
+        return await process.wait() == 0
+    finally:
+        await _end(process)
+
+
+async def _with_buildx(wire: Wire, request: BuildRequest) -> None:
+    build = request.build
+    if not await asyncio.to_thread(Path(build.context).is_dir):
+        raise EngineError(EngineErrorKind.FAILED, f"build context {build.context} is no folder")
+    environ = dict(os.environ, DOCKER_HOST=f"unix://{wire.socket}", BUILDX_NO_DEFAULT_ATTESTATIONS="1")
+    environ.pop("DOCKER_CONTEXT", None)
+    process = await asyncio.create_subprocess_exec(
+        *buildx_command(request),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=STDOUT,
+        env=environ,
+        limit=_LINE_LIMIT,
+        start_new_session=True,
+    )
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    try:
+        await _feed(process, build.dockerfile_inline.encode())
+        while (line := await _line(process, request)) is not None:
+            if line:
+                last.append(line)
+                request.tell(line)
+        code = await process.wait()
+    finally:
+        await _end(process)
+    if code != 0:
+        raise refused("\n".join(last) or f"docker buildx ended with {code}", request.doing)
+
+
+def buildx_command(request: BuildRequest) -> list[str]:
+    """The command line; an argument without a value is taken from the environment by buildx itself."""
+    build = request.build
+    command = ["docker", "buildx", "build", "--load", "--progress=plain", f"--tag={request.tag}"]
+    dockerfile = "-" if build.dockerfile_inline else str(Path(build.context) / build.dockerfile)
+    command.append(f"--file={dockerfile}")
+    for name, value in build.args.items():
+        command += ["--build-arg", name if value is None else f"{name}={value}"]
+    for name, text in _labels(request).items():
+        command += ["--label", f"{name}={text}"]
+    if build.target:
+        command.append(f"--target={build.target}")
+    return [*command, build.context]
+
+
+def _labels(request: BuildRequest) -> dict[str, str]:
+    return {**request.build.labels, **request.labels}
+
+
+async def _feed(process: asyncio.subprocess.Process, text: bytes) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(ConnectionError):
+        process.stdin.write(text)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _line(process: asyncio.subprocess.Process, request: BuildRequest) -> str | None:
+    """The next line of output, None at its end."""
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(request.silence):
+            raw = await process.stdout.readline()
+    except TimeoutError as error:
+        message = f"{request.doing}: no output for {request.silence:g} s"
+        raise EngineError(EngineErrorKind.TIMEOUT, message) from error
+    except ValueError:
+        return ""
+    return raw.decode(errors="replace").rstrip() if raw else None
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Nothing of it stays behind."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+        await process.wait()
+
+
+async def _classic(wire: Wire, request: BuildRequest) -> None:
+    packed = await asyncio.to_thread(pack, request.build)
+    try:
+        ask = Ask(
+            "POST",
+            "build",
+            request.doing,
+            classic_params(request, packed.dockerfile),
+            payload=packed.file,
+            headers={"Content-Type": "application/x-tar"},
+        )
+        async with wire.stream(ask, request.silence) as stream:
+            await _follow(stream, request)
+    finally:
+        packed.file.close()
+
+
+def classic_params(request: BuildRequest, dockerfile: str) -> dict[str, Json]:
+    """The parameters of `POST /build`; arguments without a value are taken from our environment, as the CLI does."""
+    args = {name: os.environ.get(name) if value is None else value for name, value in request.build.args.items()}
+    told: dict[str, Json] = {name: value for name, value in args.items() if value is not None}
+    labels: dict[str, Json] = dict(_labels(request))
+    params: dict[str, Json] = {
+        "t": request.tag,
+        "dockerfile": dockerfile,
+        "buildargs": told,
+        "labels": labels,
+        "rm": True,
+        "forcerm": True,
+        "version": "1",
+    }
+    if request.build.target:
+        params["target"] = request.build.target
+    return params
+
+
+async def _follow(stream: Stream, request: BuildRequest) -> None:
+    while (line := await stream.document(request.silence)) is not None:
+        if error := line.text("error") or line["errorDetail"].text("message"):
+            raise refused(error, request.doing)
+        if text := (line.text("stream") or line.text("status")).strip():
+            request.tell(text)

@@ -1,0 +1,69 @@
+"""Every way in which a call to the engine can fail, as `EngineError`: the one place where that is decided.
+
+Law: what the engine did not answer is `unavailable` or `timeout`, and says nothing about the outcome. What this module
+does not do: retry, or turn a refusal into success (that is the call's own business).
+"""
+
+from __future__ import annotations
+
+import aiohttp
+
+from stackd.engine.library import aiodocker
+from stackd.errors import EngineError, EngineErrorKind
+
+FAILURES = (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError)
+"""All that the client library lets out."""
+
+_CANNOT_CONNECT = 900
+_KINDS = {
+    400: EngineErrorKind.BAD_REQUEST,
+    401: EngineErrorKind.DENIED,
+    403: EngineErrorKind.DENIED,
+    404: EngineErrorKind.MISSING,
+    409: EngineErrorKind.CONFLICT,
+    503: EngineErrorKind.UNAVAILABLE,
+    _CANNOT_CONNECT: EngineErrorKind.UNAVAILABLE,
+}
+_WORDS = (
+    ("has active endpoints", EngineErrorKind.CONFLICT),
+    ("port is already allocated", EngineErrorKind.FAILED),
+    ("manifest unknown", EngineErrorKind.MISSING),
+    ("not found: ", EngineErrorKind.MISSING),
+    ("no basic auth credentials", EngineErrorKind.DENIED),
+    ("unauthorized", EngineErrorKind.DENIED),
+    ("access denied", EngineErrorKind.DENIED),
+    ("access is denied", EngineErrorKind.DENIED),
+    ("access to the resource is denied", EngineErrorKind.DENIED),
+)
+
+
+def failure(error: BaseException, doing: str) -> EngineError:
+    """What went wrong while `doing` ("start web-1"). `error` is one of FAILURES."""
+    match error:
+        case EngineError():
+            return error
+        case aiodocker.DockerError():
+            status = int(error.status)
+            return EngineError(_kind(status, error.message), f"{doing}: {error.message.strip()}", status=status)
+        case TimeoutError():
+            return EngineError(EngineErrorKind.TIMEOUT, f"{doing}: no answer in time")
+        case aiohttp.ClientError() | OSError():
+            return EngineError(EngineErrorKind.UNAVAILABLE, f"{doing}: the connection to the engine broke ({error})")
+        case _:
+            return EngineError(EngineErrorKind.FAILED, f"{doing}: an answer that cannot be read ({error})")
+
+
+def refused(message: str, doing: str) -> EngineError:
+    """An error that the engine put into a stream it had begun with status 200 (pull, build)."""
+    return EngineError(_kind(500, message), f"{doing}: {message.strip()}")
+
+
+def _kind(status: int, message: str) -> EngineErrorKind:
+    """Some refusals come with a status that tells less than their words: 403 for a network in use, 500 for a registry's
+    403 and 404."""
+    lowered = message.lower()
+    if status in (403, 404, 500):
+        for words, kind in _WORDS:
+            if words in lowered:
+                return kind
+    return _KINDS.get(status, EngineErrorKind.FAILED)
