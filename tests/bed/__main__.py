@@ -11,7 +11,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from tests.bed import engine, images, processes, unixhttp
+from tests.bed import engine, images, processes, registry, unixhttp
+from tests.bed.api import Bed
 from tests.bed.host import BedError, search_path
 from tests.bed.places import REPOSITORY, Places, cache_dir, known, places
 
@@ -33,10 +34,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="which engine (default: $STACKD_BED_NAME, else 'default')")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="install, start, load the images; prints the socket")
-    up.add_argument("--only-busybox", action="store_true", help="no other images: up in a second also the first time")
+    up.add_argument("--only", metavar="IMAGE,...", default="", help="load only these, as busybox,redis")
     up.add_argument("--systemd", action="store_true", help="the image stackd-systemd:latest too")
     run = commands.add_parser("exec", help="run a command inside the bed's network namespace")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="[--] CMD...")
+    commands.add_parser("registry", help="start the bed's registries; prints their addresses")
     commands.add_parser("status", help="what runs; exit 0 when the engine answers")
     restart = commands.add_parser("restart-engine", help="stop the engine by a signal and start it again")
     restart.add_argument("--signal", choices=("TERM", "KILL"), default="TERM")
@@ -55,6 +57,8 @@ def _dispatch(options: argparse.Namespace) -> int:
             _up(bed, options)
         case "exec":
             return _exec(options)
+        case "registry":
+            return _registry(bed)
         case "status":
             return _status()
         case "restart-engine":
@@ -74,9 +78,10 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 def _up(bed: Places, options: argparse.Namespace) -> None:
     engine.install()
+    registry.install()
     if engine.start(bed):
         engine.sweep(bed)
-    wanted = [images.busybox()] if options.only_busybox else images.standard()
+    wanted = images.standard([name for name in options.only.split(",") if name])
     if options.systemd:
         wanted.append(images.systemd())
     images.ensure(bed, wanted)
@@ -90,13 +95,16 @@ def _exec(options: argparse.Namespace) -> int:
         raise BedError("exec needs a command: python3 -m tests.bed exec -- CMD...")
     if not unixhttp.answers(bed.socket):
         raise BedError(f"no engine answers on {bed.socket}: run `python3 -m tests.bed up` first")
-    environment = {
-        **os.environ,
-        "DOCKER_HOST": f"unix://{bed.socket}",
-        "STACKD_BED_NAME": bed.name,
-        "STACKD_BED_DIR": str(cache_dir()),
-    }
-    os.execvpe("nsenter", [*engine.nsenter(bed), *words], environment)
+    os.execvpe("nsenter", [*engine.nsenter(bed), *words], {**os.environ, **Bed(bed).environment()})
+
+
+def _registry(bed: Places) -> int:
+    if not engine.inside(bed):
+        here = [sys.executable, "-m", "tests.bed", "--name", bed.name, "registry"]
+        os.execvpe("nsenter", [*engine.nsenter(bed), *here], {**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    for one in (registry.open_registry(bed), registry.private_registry(bed)):
+        sys.stdout.write(f"{one.address} {one.user} {one.password}".rstrip() + "\n")
+    return 0
 
 
 def _status() -> int:

@@ -100,6 +100,9 @@ def service_image(recipe: Recipe, builder: "Builder") -> Image:
         started = time.monotonic()
         layer = builder.build(recipe, target)
         say(f"made {recipe.tag} in {time.monotonic() - started:.0f} s")
+        for outdated in target.parent.glob(f"{recipe.name}-*"):
+            if not outdated.name.startswith(target.name.removesuffix(".tar.gz")):
+                outdated.unlink()
     layers = (layer,) if builder.whole else (base_layer(), layer)
     return Image(recipe.tag, layers, recipe.config)
 

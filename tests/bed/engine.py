@@ -116,6 +116,14 @@ def locked(file: Path) -> Iterator[None]:
         yield
 
 
+def inside(bed: Places) -> bool:
+    """True when this process is in the engine's network namespace."""
+    try:
+        return os.path.samestat(os.stat("/proc/self/ns/net"), bed.netns_file.stat())
+    except OSError:
+        return False
+
+
 def nsenter(bed: Places) -> list[str]:
     """The words that put a command into the engine's network namespace."""
     return ["nsenter", f"--net={bed.netns_file}", "--"]

@@ -181,7 +181,14 @@ def unpacked(package: str, into: Path) -> Path:
     scratch = into / f".{package}.{os.getpid()}"
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "deb").mkdir(parents=True)
-    download = ["sh", "-c", 'cd "$1" && apt-get download -q "$2"', "sh", str(scratch / "deb"), package]
+    download = [
+        "sh",
+        "-c",
+        'cd "$1" && apt-get download -q -o APT::Sandbox::User=root "$2"',
+        "sh",
+        str(scratch / "deb"),
+        package,
+    ]
     try:
         run(*download)
     except BedError:

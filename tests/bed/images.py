@@ -7,7 +7,6 @@ it does not have.
 
 import tarfile
 import tempfile
-import urllib.parse
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,20 +45,29 @@ def ensure(bed: Places, images: Sequence[Image]) -> None:
     with tempfile.TemporaryFile(dir=cache_dir()) as archive:
         write_archive(missing, archive)
         archive.seek(0)
-        query = urllib.parse.urlencode({"quiet": "1"})
-        status, body = unixhttp.request(bed.socket, "POST", f"/images/load?{query}", archive, LOAD_SECONDS)
+        status, body = unixhttp.request(bed.socket, "POST", "/images/load?quiet=1", archive, LOAD_SECONDS)
     if status != 200 or b'"errorDetail"' in body:
         raise BedError(f"the engine refused the images: {status} {body[:500]!r}")
 
 
-def standard() -> list[Image]:
-    """The images every bed has: busybox, the distribution's base, and the services."""
+def standard(only: Sequence[str] = ()) -> list[Image]:
+    """The images every bed has: busybox, the distribution's base (debian), and the services; or `only` those named."""
+    names = {"busybox", "debian", *(recipe.name for recipe in SERVICES)}
+    if unknown := set(only) - names:
+        raise BedError(f"no such image: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(names))}")
+    wanted = set(only) or names
+    made = [busybox()] if "busybox" in wanted else []
+    return made if wanted <= {"busybox"} else [*made, *_on_debian(wanted)]
+
+
+def _on_debian(wanted: set[str]) -> list[Image]:
     with locked(cache_dir() / "images.lock"), build.scratch("images") as folder:
         builder = build.Builder(folder)
         base = Image(f"debian:{codename()}-slim", (build.base_layer(),), Config(cmd=("bash",)))
         with ThreadPoolExecutor(max_workers=2) as pool:
-            services = list(pool.map(lambda recipe: build.service_image(recipe, builder), SERVICES))
-    return [busybox(), base, *services]
+            recipes = [recipe for recipe in SERVICES if recipe.name in wanted]
+            services = list(pool.map(lambda recipe: build.service_image(recipe, builder), recipes))
+    return [*([base] if "debian" in wanted else []), *services]
 
 
 def systemd() -> Image:
