@@ -200,6 +200,7 @@ class NetworkSpec:
     ipam_driver: str = ""
     ipam_config: tuple[Mapping[str, str], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    config_hash: str = field(default="", compare=False)
     span: Span | None = field(default=None, compare=False)
 
 
@@ -213,6 +214,7 @@ class VolumeSpec:
     driver: str = ""
     driver_opts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    config_hash: str = field(default="", compare=False)
     span: Span | None = field(default=None, compare=False)
 
 
@@ -223,6 +225,8 @@ class ServiceSpec:
     `content` is "" or `v1:` + digest of the contents of configs and secrets. `spans` maps a field's path within the
     service (`environment.MODE`, `image`) to its place in the winning file, `values` to its printable, redacted value:
     the two explain an edit and take no part in equality. `env_secrets` names environment keys never to be shown.
+    `tmpfs` maps a path to its mount options; `canonical` holds the texts behind `hashes` (they contain secrets), for a
+    service whose hash depends on the ids of its parents' containers.
     """
 
     name: ServiceName
@@ -258,6 +262,8 @@ class ServiceSpec:
     platform: str = ""
     profiles: tuple[str, ...] = ()
     scale: int = 1
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    canonical: tuple[str, ...] = field(default=(), compare=False, repr=False)
     span: Span | None = field(default=None, compare=False)
     spans: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)
     values: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

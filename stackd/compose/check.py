@@ -1,0 +1,190 @@
+"""References within a definition: does everything that is named exist, and does nothing wait for itself.
+
+Law: what docker compose refuses is refused, with all findings at once and each at its place. Works on the normalised tree.
+What this module does NOT do: check single values (`rules`).
+"""
+
+from __future__ import annotations
+
+import graphlib
+import ipaddress
+
+from stackd.compose.normalise import items, services, text
+from stackd.compose.report import Report, nearest, quote
+from stackd.compose.tree import Map, Node, Path, Scalar, is_null
+
+
+def check(root: Map, left_out: frozenset[str], report: Report) -> None:
+    """Report every broken reference. `left_out`: services that no enabled profile asks for; they are not checked."""
+    everyone = dict(services(root))
+    for name, service in everyone.items():
+        if name not in left_out:
+            _Service(root, everyone, left_out, name, report).check(service)
+    _external(root, report)
+    _file_objects(root, report)
+    _container_names(everyone, left_out, report)
+    _cycles(everyone, left_out, report)
+
+
+def _external(root: Map, report: Report) -> None:
+    for section in ("networks", "volumes"):
+        table = root.get(section)
+        for key, resource in table.entries.items() if isinstance(table, Map) else ():
+            if section != "volumes" or not isinstance(resource, Map) or not _is(resource.get("external"), True):
+                continue
+            for other in resource.entries:
+                if other not in ("name", "external") and not other.startswith("x-"):
+                    message = f'"{key}" is external, so "{other}" cannot be set here'
+                    report.error("bad-external", message, resource.key_span(other), (section, key, other))
+
+
+def _file_objects(root: Map, report: Report) -> None:
+    for section, choices in (("secrets", ("file", "environment")), ("configs", ("file", "environment", "content"))):
+        table = root.get(section)
+        for key, resource in table.entries.items() if isinstance(table, Map) else ():
+            if not isinstance(resource, Map):
+                continue
+            given = [choice for choice in choices if choice in resource.entries]
+            if len(given) > 1 or (not given and not {"external", "driver"} & resource.entries.keys()):
+                message = f'"{key}" wants one of {", ".join(choices)}'
+                report.error("bad-value", message, resource.span, (section, key))
+
+
+def _container_names(everyone: dict[str, Map], left_out: frozenset[str], report: Report) -> None:
+    taken: dict[str, str] = {}
+    for name, service in everyone.items():
+        node = service.get("container_name")
+        if node is None or name in left_out:
+            continue
+        if (other := taken.setdefault(text(node), name)) != name:
+            message = f'the container name {quote(node)} is already that of "{other}"'
+            report.error("duplicate-name", message, node.span, ("services", name, "container_name"))
+
+
+def _cycles(everyone: dict[str, Map], left_out: frozenset[str], report: Report) -> None:
+    graph = {name: [dep for dep in _dependencies(service) if dep in everyone] for name, service in everyone.items() if name not in left_out}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as cycle:
+        found = list(reversed(cycle.args[1]))
+        table = everyone[found[0]].get("depends_on")
+        span = table.key_span(found[1]) if isinstance(table, Map) else everyone[found[0]].span
+        message = "services wait for each other: " + " -> ".join(found)
+        report.error("dependency-cycle", message, span, ("services", found[0], "depends_on"))
+
+
+def _dependencies(service: Map) -> list[str]:
+    table = service.get("depends_on")
+    return list(table.entries) if isinstance(table, Map) else []
+
+
+def _is(node: Node | None, value: object) -> bool:
+    return isinstance(node, Scalar) and node.value is value
+
+
+class _Service:
+    """The checks of one service."""
+
+    def __init__(self, root: Map, everyone: dict[str, Map], left_out: frozenset[str], name: str, report: Report) -> None:
+        self._root, self._everyone, self._left_out = root, everyone, left_out
+        self._name, self._report = name, report
+
+    def _path(self, *parts: str) -> Path:
+        return ("services", self._name, *parts)
+
+    def check(self, service: Map) -> None:
+        if is_null(service.get("build")) and not text(service.get("image")) and "provider" not in service.entries:
+            message = f'"{self._name}" has neither "image" nor "build"'
+            self._report.error("missing-key", message, service.span, self._path())
+        build = service.get("build")
+        if isinstance(build, Map) and not is_null(build.get("dockerfile_inline")) and not is_null(build.get("dockerfile")):
+            message = '"dockerfile" and "dockerfile_inline" exclude each other'
+            self._report.error("bad-value", message, build.key_span("dockerfile_inline"), self._path("build"))
+        self._networks(service)
+        self._volumes(service)
+        self._depends(service)
+        self._scale(service)
+        for port in items(service.get("ports")):
+            self._port(port)
+        for section in ("secrets", "configs"):
+            for item in items(service.get(section)):
+                if isinstance(item, Map):
+                    self._defined(section, item.get("source"), (section,))
+
+    def _defined(self, section: str, node: Node | None, path: tuple[str, ...]) -> None:
+        table = self._root.get(section)
+        known = table.entries if isinstance(table, Map) else {}
+        if node is not None and text(node) not in known:
+            message = f'{quote(node)} is not defined under the top-level "{section}"'
+            self._report.error(f"undefined-{section[:-1]}", message, node.span, self._path(*path), nearest(text(node), known))
+
+    def _networks(self, service: Map) -> None:
+        node = service.get("networks")
+        if not isinstance(node, Map):
+            return
+        mode = service.get("network_mode")
+        if mode is not None and text(mode) and node.entries:
+            message = '"network_mode" and "networks" exclude each other'
+            self._report.error("bad-value", message, service.key_span("network_mode"), self._path("network_mode"))
+        for key in node.entries:
+            self._defined("networks", Scalar(key, node.key_span(key)), ("networks", key))
+
+    def _volumes(self, service: Map) -> None:
+        taken: set[str] = set()
+        for item in items(service.get("tmpfs")):
+            taken.add(text(item).partition(":")[0])
+        for at, mount in enumerate(items(service.get("volumes"))):
+            if not isinstance(mount, Map):
+                continue
+            source, target = mount.get("source"), mount.get("target")
+            path = ("volumes", str(at))
+            if text(mount.get("type")) == "volume" and text(source):
+                self._defined("volumes", source, path)
+            if text(mount.get("type")) == "bind" and source is None:
+                self._report.error("missing-key", 'a bind mount needs "source"', mount.span, self._path(*path))
+            if target is None:
+                self._report.error("missing-key", 'a mount needs "target"', mount.span, self._path(*path))
+            elif text(target) in taken:
+                self._report.error("duplicate-mount", f"{quote(target)} is mounted twice", target.span, self._path(*path))
+            taken.add(text(target))
+
+    def _depends(self, service: Map) -> None:
+        table = service.get("depends_on")
+        for name, item in table.entries.items() if isinstance(table, Map) else ():
+            span = table.key_span(name) if isinstance(table, Map) else item.span
+            optional = isinstance(item, Map) and _is(item.get("required"), False)
+            if name in self._everyone and name not in self._left_out:
+                continue
+            if name in self._left_out:
+                if not optional:
+                    message = f'"{self._name}" needs "{name}", which no enabled profile starts'
+                    self._report.error("inactive-service", message, span, self._path("depends_on", name))
+            else:
+                message = f'"{self._name}" needs the service "{name}", which is not defined'
+                self._report.error("undefined-service", message, span, self._path("depends_on", name), nearest(name, self._everyone))
+
+    def _scale(self, service: Map) -> None:
+        deploy = service.get("deploy")
+        replicas = deploy.get("replicas") if isinstance(deploy, Map) else None
+        counts = [node for node in (service.get("scale"), replicas) if isinstance(node, Scalar) and isinstance(node.value, int)]
+        for node in counts:
+            if isinstance(node.value, int) and node.value < 0:
+                self._report.error("bad-value", "a number of containers cannot be negative", node.span, self._path("scale"))
+        if len(counts) == 2 and counts[0].value != counts[1].value:
+            message = f'"scale" is {quote(counts[0])} and "deploy.replicas" is {quote(counts[1])}; they must agree'
+            self._report.error("bad-value", message, counts[0].span, self._path("scale"))
+        if counts and isinstance(counts[0].value, int) and counts[0].value > 1 and text(service.get("container_name")):
+            message = 'a "container_name" names one container, so there cannot be several'
+            self._report.error("bad-value", message, service.key_span("container_name"), self._path("container_name"))
+
+    def _port(self, port: Node) -> None:
+        if not isinstance(port, Map):
+            return
+        if port.get("target") is None:
+            self._report.error("missing-key", 'a port needs "target"', port.span, self._path("ports"))
+        address = port.get("host_ip")
+        if address is not None and text(address):
+            try:
+                ipaddress.ip_address(text(address).partition("%")[0])
+            except ValueError:
+                self._report.error("bad-port", f"{quote(address)} is no IP address", address.span, self._path("ports"))

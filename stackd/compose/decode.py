@@ -1,0 +1,281 @@
+"""From the normalised tree to canonical values: what `docker-compose config --format json` shows, and what it hashes.
+
+Law: fields come in the order of docker compose's own structs, because the config hash depends on it; a zero value is left
+out unless the real one keeps it. What this module does NOT do: know the keys (`fields`) or hash.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from stackd.compose.interpolate import to_bool
+from stackd.compose.report import Report, quote
+from stackd.compose.scalars import go_text
+from stackd.compose.tree import Json, Map, Node, Path, Scalar, Seq
+from stackd.compose.units import float32, go_duration, parse_bytes, parse_duration
+from stackd.compose.words import shell_words
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands, and whom to tell."""
+
+    path: Path
+    report: Report
+
+    def under(self, part: str) -> Place:
+        """The place of a part below."""
+        return Place((*self.path, part), self.report)
+
+
+Decoder: TypeAlias = "Callable[[Node, Place], Json]"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key of a struct. `keep`: a zero value is shown when the key is given; `always`: shown even when absent, as `empty`."""
+
+    name: str
+    decoder: Decoder
+    keep: bool = False
+    always: bool = False
+    empty: Json = None
+
+
+def struct(node: Map, fields: tuple[Field, ...], place: Place) -> dict[str, Json]:
+    """The canonical form of a mapping with known keys."""
+    out: dict[str, Json] = {}
+    for one in fields:
+        item = node.entries.get(one.name)
+        if item is None or (isinstance(item, Scalar) and item.value is None):
+            if one.always:
+                out[one.name] = one.empty
+            continue
+        value = one.decoder(item, place.under(one.name))
+        if one.keep or one.always or not _zero(value):
+            out[one.name] = value
+    return out
+
+
+def _zero(value: Json) -> bool:
+    return value is None or value is False or value in ("", 0, [], {}) and value is not True
+
+
+def record(fields: tuple[Field, ...]) -> Decoder:
+    """A nested struct."""
+
+    def decode(node: Node, place: Place) -> Json:
+        return struct(node, fields, place) if isinstance(node, Map) else None
+
+    return decode
+
+
+def many(item: Decoder) -> Decoder:
+    """A list of `item`."""
+
+    def decode(node: Node, place: Place) -> Json:
+        found = node.items if isinstance(node, Seq) else [node]
+        return [item(one, place.under(str(at))) for at, one in enumerate(found)]
+
+    return decode
+
+
+def table(item: Decoder) -> Decoder:
+    """A mapping of names to `item`, by name."""
+
+    def decode(node: Node, place: Place) -> Json:
+        if not isinstance(node, Map):
+            return {}
+        return {
+            key: None if isinstance(one, Scalar) and one.value is None else item(one, place.under(key))
+            for key, one in sorted(node.entries.items())
+            if not key.startswith("x-") or not isinstance(one, Map)
+        }
+
+    return decode
+
+
+def text(node: Node, place: Place) -> Json:
+    """A string; a number is its text."""
+    return go_text(node.value) if isinstance(node, Scalar) and node.value is not None else ""
+
+
+def texts(node: Node, place: Place) -> Json:
+    """A list of strings; one string is a list of one."""
+    found = node.items if isinstance(node, Seq) else [node]
+    return [text(one, place) for one in found]
+
+
+def boolean(node: Node, place: Place) -> Json:
+    """true or false, from a boolean or its word."""
+    if isinstance(node, Scalar):
+        if isinstance(node.value, bool):
+            return node.value
+        word = to_bool(go_text(node.value))
+        if word is not None:
+            return word
+    place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants true or false', node.span, place.path)
+    return False
+
+
+def integer(node: Node, place: Place) -> Json:
+    """A whole number."""
+    if isinstance(node, Scalar):
+        if isinstance(node.value, int | float) and math.isfinite(node.value):
+            return int(node.value)
+        try:
+            return int(go_text(node.value))
+        except ValueError:
+            pass
+    place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants a whole number', node.span, place.path)
+    return 0
+
+
+def single(node: Node, place: Place) -> Json:
+    """A single-precision number."""
+    if isinstance(node, Scalar):
+        try:
+            return float32(float(go_text(node.value)))
+        except ValueError:
+            pass
+    place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants a number', node.span, place.path)
+    return 0.0
+
+
+def size(node: Node, place: Place) -> Json:
+    """A size in bytes, as decimal text (Go's UnitBytes)."""
+    if isinstance(node, Scalar) and isinstance(node.value, int):
+        return str(node.value) if node.value else 0
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        try:
+            found = parse_bytes(node.value)
+        except ValueError as wrong:
+            place.report.error("bad-size", f'"{place.path[-1]}" is {quote(node)}, {wrong}', node.span, place.path)
+            return 0
+        return str(found) if found else 0
+    return 0
+
+
+def duration(node: Node, place: Place) -> Json:
+    """A duration in Go's form."""
+    try:
+        return go_duration(parse_duration(go_text(node.value) if isinstance(node, Scalar) else ""))
+    except ValueError as wrong:
+        place.report.error("bad-duration", f'"{place.path[-1]}" is {quote(node)}, {wrong}', node.span, place.path)
+        return "0s"
+
+
+def pairs_or_null(node: Node, place: Place) -> Json:
+    """NAME=VALUE; a name without value is kept as null (environment, build args)."""
+    return _pairs(node, None, place)
+
+
+def pairs(node: Node, place: Place) -> Json:
+    """NAME=VALUE; a name without value is the empty text (labels, options)."""
+    return _pairs(node, "", place)
+
+
+def _pairs(node: Node, empty: Json, place: Place) -> Json:
+    out: dict[str, Json] = {}
+    if isinstance(node, Map):
+        for key, one in node.entries.items():
+            value = one.value if isinstance(one, Scalar) else None
+            out[key] = empty if value is None else go_text(value)
+    for one in node.items if isinstance(node, Seq) else ():
+        name, equals, value_text = go_text(one.value if isinstance(one, Scalar) else None).partition("=")
+        if name[-1:].isspace() and place.path[-1] in ("environment", "args"):
+            message = f'the name "{name}" ends in a space; write NAME=VALUE'
+            place.report.error("bad-name", message, one.span, place.path)
+        out[name] = value_text if equals else empty
+    return dict(sorted(out.items()))
+
+
+def command(node: Node, place: Place) -> Json:
+    """Words of a command; text is split, not run by a shell."""
+    if isinstance(node, Seq):
+        return [text(one, place) for one in node.items]
+    words = go_text(node.value) if isinstance(node, Scalar) else ""
+    try:
+        split = shell_words(words)
+    except ValueError as wrong:
+        place.report.error("bad-command", f'"{place.path[-1]}" {wrong}', node.span, place.path)
+        return []
+    if split.cut_at is not None:
+        message = f'"{place.path[-1]}" runs without a shell: "{words[split.cut_at]}" and all after it is dropped'
+        hint = 'write sh -c "..." to use a shell'
+        place.report.warning("shell-syntax", message, node.span, place.path, hint)
+    return list[Json](split.words)
+
+
+def health_test(node: Node, place: Place) -> Json:
+    """A health check's command in the engine's form."""
+    if isinstance(node, Seq):
+        found = [go_text(one.value) if isinstance(one, Scalar) else "" for one in node.items]
+        if found and found[0] not in ("CMD", "CMD-SHELL", "NONE"):
+            message = f'"{place.path[-1]}" begins with {quote(node.items[0])}, wants CMD, CMD-SHELL or NONE'
+            place.report.error("bad-healthcheck", message, node.items[0].span, place.path)
+        return list[Json](found)
+    return ["CMD-SHELL", text(node, place)]
+
+
+def hosts(node: Node, place: Place) -> Json:
+    """HOST=IP texts, sorted; brackets of IPv6 addresses are dropped."""
+    found: list[str] = []
+    for name, value in _hosts(node, place):
+        bare = value[1:-1] if len(value) > 2 and value.startswith("[") and value.endswith("]") else value
+        found.append(f"{name}={bare}")
+    return list[Json](sorted(found))
+
+
+def _hosts(node: Node, place: Place) -> list[tuple[str, str]]:
+    out: list[tuple[str, str]] = []
+    if isinstance(node, Map):
+        for name, one in node.entries.items():
+            found = one.items if isinstance(one, Seq) else [one]
+            out += [(name, go_text(item.value)) for item in found if isinstance(item, Scalar)]
+    for one in node.items if isinstance(node, Seq) else ():
+        value = go_text(one.value) if isinstance(one, Scalar) else ""
+        separator = "=" if "=" in value else ":"
+        name, found_it, addresses = value.partition(separator)
+        if not found_it or not name or ":" in name:
+            place.report.error("bad-host", f"{quote(one)} is not HOST=IP", one.span, place.path)
+            continue
+        out += [(name, address) for address in addresses.split(",")]
+    return out
+
+
+def file_mode(node: Node, place: Place) -> Json:
+    """A file mode as octal text with a leading 0."""
+    try:
+        value = node.value if isinstance(node, Scalar) else 0
+        return f"0{int(value, 8) if isinstance(value, str) else int(value or 0):o}"
+    except ValueError:
+        place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants an octal mode', node.span, place.path)
+        return "0"
+
+
+def device_count(node: Node, place: Place) -> Json:
+    """A number of devices; `all` is -1."""
+    return -1 if isinstance(node, Scalar) and str(node.value).lower() == "all" else integer(node, place)
+
+
+def ulimit(node: Node, place: Place) -> Json:
+    """One number, or soft and hard (under Go's own names where the real one shows them)."""
+    if not isinstance(node, Map):
+        return integer(node, place)
+    fields = (Field("single", integer), Field("soft", integer), Field("hard", integer))
+    return struct(node, fields, place)
+
+
+def anything(node: Node, place: Place) -> Json:
+    """The value as it stands."""
+    match node:
+        case Scalar():
+            return node.value
+        case Seq():
+            return [anything(one, place) for one in node.items]
+        case Map():
+            return {key: anything(one, place) for key, one in node.entries.items()}

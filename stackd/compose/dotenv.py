@@ -1,0 +1,203 @@
+"""`.env` and `env_file` texts, by docker compose's grammar (compose.md 4.3).
+
+Law: what the real binary reads is what we read: `export`, `=` and `:`, bare names taken from the environment, quotes over
+several lines, `\\`-escapes in double quotes only, variables resolved from the project's environment first and then from
+earlier lines. `raw` is docker's own `--env-file` grammar. A mistake is a diagnostic with its line.
+What this module does NOT do: decide which files are read or who wins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stackd.compose.report import Report
+from stackd.compose.template import TemplateError, Variables, substitute
+from stackd.errors import Span
+
+_EXPORT = re.compile(r"export\s+")
+_ESCAPE = re.compile(r"\\(?:[abcfnrtv$\"\\]|0\d{0,3})")
+_PLAIN_ESCAPES = {"\\a": "\a", "\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r", "\\t": "\t", "\\v": "\v",
+                  '\\"': '"', "\\\\": "\\", "\\$": "$$"}  # fmt: skip
+_BLANKS = "\t\v\f\r \x85\xa0"
+_DIGIT = re.compile(r"\s*\d")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvValue:
+    """One variable of a file and its place; `secret` when its text may not be shown."""
+
+    value: str
+    span: Span
+    secret: bool = False
+
+
+class _Broken(Exception):
+    """The text cannot be read on from here. Never leaves this module."""
+
+    def __init__(self, message: str, at: int) -> None:
+        super().__init__(message)
+        self.message, self.at = message, at
+
+
+def parse(
+    data: bytes, file: str, variables: Variables, report: Report, earlier: Mapping[str, str] | None = None
+) -> dict[str, EnvValue]:
+    """The variables of an env file, later ones winning. What stands before a mistake is kept.
+
+    `earlier`: what files read before this one gave, for references only.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as broken:
+        report.error("bad-encoding", "this byte is not UTF-8 text", Span(file, data.count(b"\n", 0, broken.start) + 1, 1))
+        return {}
+    reader = _Reader(text, file, variables, report)
+    reader.earlier = earlier or {}
+    try:
+        reader.run()
+    except _Broken as broken_text:
+        report.error("bad-env-file", broken_text.message, reader.span(broken_text.at))
+    return reader.found
+
+
+def parse_raw(data: bytes, file: str, variables: Variables, report: Report) -> dict[str, EnvValue]:
+    """The variables of an `env_file` with `format: raw`: no quotes, no references."""
+    found: dict[str, EnvValue] = {}
+    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+        line = line.lstrip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        span = Span(file, number, 1)
+        if not name:
+            report.error("bad-env-file", "a name must stand before the =", span)
+        elif any(char.isspace() for char in name):
+            report.error("bad-env-file", f'the name "{name}" has a space in it; format: raw wants NAME=VALUE', span)
+        elif equals:
+            found[name] = EnvValue(value, span)
+        elif (given := variables.find(name)) is not None:
+            found[name] = EnvValue(given[0], span, given[1])
+    return found
+
+
+def without_digits(found: dict[str, EnvValue]) -> dict[str, EnvValue]:
+    """The project's own `.env` skips names that begin with a digit."""
+    return {name: value for name, value in found.items() if not _DIGIT.match(name)}
+
+
+class _Reader:
+    """One pass over a text; `found` grows as it goes."""
+
+    def __init__(self, text: str, file: str, variables: Variables, report: Report) -> None:
+        self._text, self._file, self._variables, self._report = text, file, variables, report
+        self.found: dict[str, EnvValue] = {}
+        self.earlier: Mapping[str, str] = {}
+
+    def span(self, at: int) -> Span:
+        start = self._text.rfind("\n", 0, at) + 1
+        return Span(self._file, self._text.count("\n", 0, at) + 1, at - start + 1)
+
+    def run(self) -> None:
+        at = 0
+        while (at := self._statement(at)) < len(self._text):
+            start = at
+            name, at, bare = self._name(at)
+            if " " in name:
+                raise _Broken(f'the name "{name}" has a space in it', start)
+            if bare:
+                given = self._variables.find(name)
+                if given is not None:
+                    self.found[name] = EnvValue(given[0], self.span(start), given[1])
+                continue
+            value, secret, at = self._value(at)
+            self.found[name] = EnvValue(value, self.span(start), secret)
+
+    def _statement(self, at: int) -> int:
+        """Where the next statement begins, past blanks and comments."""
+        text = self._text
+        while at < len(text):
+            if text[at].isspace():
+                at += 1
+            elif text[at] == "#":
+                end = text.find("\n", at)
+                at = len(text) if end < 0 else end
+            else:
+                break
+        return at
+
+    def _name(self, at: int) -> tuple[str, int, bool]:
+        """The name at `at`, where its value begins, and whether it is a bare name."""
+        exported = _EXPORT.match(self._text, at)
+        start = exported.end() if exported else at
+        end = start
+        while end < len(self._text):
+            char = self._text[end]
+            if char in "=:\n":
+                break
+            if not (char in _BLANKS or char in "_.-[]" or char.isalpha() or char.isnumeric()):
+                raise _Broken(f'"{char}" cannot be part of a name; a line is NAME=VALUE', end)
+            end += 1
+        bare = end >= len(self._text) or self._text[end] == "\n"
+        after = end + 1
+        while after < len(self._text) and self._text[after] in _BLANKS:
+            after += 1
+        return self._text[start:end].rstrip(), min(after, len(self._text)), bare
+
+    def _value(self, at: int) -> tuple[str, bool, int]:
+        quote = self._text[at : at + 1]
+        if quote in ("'", '"') and quote:
+            return self._quoted(at, quote)
+        end = self._text.find("\n", at)
+        end = len(self._text) if end < 0 else end
+        raw = self._text[at:end].split(" #", 1)[0].rstrip()
+        value, secret = self._expanded(raw, at)
+        return value, secret, min(end + 1, len(self._text))
+
+    def _quoted(self, at: int, quote: str) -> tuple[str, bool, int]:
+        out: list[str] = []
+        escaped = False
+        for index in range(at + 1, len(self._text)):
+            char = self._text[index]
+            if char != quote:
+                if char == "\\" and not escaped:
+                    escaped = True
+                    continue
+                out.append("\\" + char if escaped else char)
+                escaped = False
+            elif escaped:
+                out.append(char)
+                escaped = False
+            else:
+                value = "".join(out)
+                if quote == "'":
+                    return value, False, index + 1
+                value, secret = self._expanded(_ESCAPE.sub(_unescape, value), at)
+                return value, secret, index + 1
+        raise _Broken("the quotes opened here are never closed", at)
+
+    def _expanded(self, raw: str, at: int) -> tuple[str, bool]:
+        if "$" not in raw:
+            return raw, False
+        # The project's environment first, then what stands above in this file.
+        own = {**self.earlier, **{name: held.value for name, held in self.found.items()}}
+        known = Variables(self._variables.shown, {**own, **self._variables.hidden})
+        try:
+            result = substitute(raw, known)
+        except TemplateError as broken:
+            self._report.error(broken.code, broken.message, self.span(at))
+            return "", False
+        for name in result.unset:
+            self._report.warning("unset-variable", f"the variable {name} is not set; an empty text stands in for it", self.span(at))
+        return result.text, result.secret
+
+
+def _unescape(found: re.Match[str]) -> str:
+    text = found.group()
+    if text in _PLAIN_ESCAPES:
+        return _PLAIN_ESCAPES[text]
+    digits = text[2:] if text.startswith("\\0") else ""
+    if len(digits) == 3 and all(digit in "01234567" for digit in digits) and int(digits, 8) < 256:
+        return chr(int(digits, 8))
+    return "\\" + digits if text.startswith("\\0") else text

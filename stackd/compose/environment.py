@@ -1,0 +1,85 @@
+"""A service's environment: what its env files give, under what it declares itself.
+
+Law: files in order, later ones win, the service's own `environment` wins over all, a name declared there without a value
+stays without one; references in a file see the project's variables, then the service's, then earlier lines. Each variable
+keeps its place. What this module does NOT do: read the disk (the caller gives `read`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackd.compose import dotenv
+from stackd.compose.normalise import items, pairs, text
+from stackd.compose.report import Report
+from stackd.compose.scalars import go_text
+from stackd.compose.template import Variables
+from stackd.compose.tree import Map, Node, Scalar
+from stackd.errors import Span
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reading files for one load: every path asked for is noted, a failure becomes a diagnostic or None."""
+
+    read: Callable[[Path], bytes]
+    report: Report
+    asked: dict[Path, bytes | None]
+
+    def get(self, path: Path) -> bytes | None:
+        """The content, None when there is no such file. Other failures are reported and read as b""."""
+        if path not in self.asked:
+            try:
+                self.asked[path] = self.read(path)
+            except (FileNotFoundError, NotADirectoryError):
+                self.asked[path] = None
+            except OSError as refused:
+                self.report.error("unreadable-file", f"cannot be read: {refused.strerror or refused}", Span(str(path)))
+                self.asked[path] = b""
+        return self.asked[path]
+
+
+def resolve_environment(service: Map, variables: Variables, reader: Reader, secret_file: Path | None) -> None:
+    """Merge `env_file` into `environment`, in place, and forget it. What `secret_file` gives is secret."""
+    files = items(service.get("env_file"))
+    declared = service.get("environment")
+    own = pairs(declared) if declared is not None else Map({}, service.span)
+    if files:
+        visible = {name: go_text(node.value) for name, node in own.entries.items() if isinstance(node, Scalar) and node.value is not None}
+        known = Variables(variables.shown, {**visible, **variables.hidden})
+        found: dict[str, dotenv.EnvValue] = {}
+        for entry in files:
+            if isinstance(entry, Map):
+                found.update(_file(entry, known, reader, {name: held.value for name, held in found.items()}, secret_file))
+        merged: dict[str, Node] = {name: Scalar(held.value, held.span, held.secret) for name, held in found.items()}
+        keys = {name: held.span for name, held in found.items()}
+        own = Map({**merged, **own.entries}, own.span, {**keys, **own.keys})
+    if own.entries:
+        service.entries["environment"] = own
+    service.drop("env_file")
+
+
+def _file(
+    entry: Map, known: Variables, reader: Reader, earlier: dict[str, str], secret_file: Path | None
+) -> dict[str, dotenv.EnvValue]:
+    path = Path(text(entry.get("path")))
+    span = entry.get("path") or entry
+    data = reader.get(path)
+    if data is None:
+        required = entry.get("required")
+        if not isinstance(required, Scalar) or required.value not in (False, "false"):
+            reader.report.error("missing-file", f"env file {path.name} does not exist", span.span, hint="required: false allows that")
+        return {}
+    match text(entry.get("format")):
+        case "":
+            found = dotenv.parse(data, str(path), known, reader.report, earlier)
+        case "raw":
+            found = dotenv.parse_raw(data, str(path), known, reader.report)
+        case other:
+            reader.report.error("bad-value", f'"format" is "{other}", wants raw or nothing', span.span)
+            return {}
+    if path == secret_file:
+        return {name: dotenv.EnvValue(held.value, held.span, True) for name, held in found.items()}
+    return found

@@ -1,0 +1,209 @@
+"""From short to long: every place where Compose allows two ways of writing becomes the long one.
+
+Law: works in place on a validated tree; what a short text gave keeps the span of that text. The outcome equals docker
+compose's canonical model. What this module does NOT do: defaults, paths and names (`normalise`).
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from stackd.compose.report import Report, quote
+from stackd.compose.scalars import go_text
+from stackd.compose.short import ShortVolume, parse_device, parse_port, parse_volume
+from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq
+from stackd.errors import Span
+
+
+def expand(root: Map, report: Report) -> None:
+    """Bring every service and every top-level resource into its long form."""
+    services = root.get("services")
+    if isinstance(services, Map):
+        for name, service in services.entries.items():
+            if isinstance(service, Map):
+                _Service(service, ("services", name), report).expand()
+    for section in ("networks", "volumes", "secrets", "configs"):
+        table = root.get(section)
+        if isinstance(table, Map):
+            for key, resource in table.entries.items():
+                if isinstance(resource, Map):
+                    _external(resource, (section, key), report)
+
+
+def clean_path(path: str) -> str:
+    """A path without `.`, `..` and doubled slashes (Go's path.Clean)."""
+    if not path:
+        return "."
+    cleaned = posixpath.normpath(path)
+    return "/" + cleaned.lstrip("/") if path.startswith("/") else cleaned
+
+
+def _external(resource: Map, path: Path, report: Report) -> None:
+    old = resource.get("external")
+    if not isinstance(old, Map):
+        return
+    resource.put("external", Scalar(True, old.span), resource.keys.get("external"))
+    name = old.get("name")
+    if name is None:
+        return
+    report.warning("old-external", "external.name is the old way; write external: true and name:", name.span, path)
+    own = resource.get("name")
+    if isinstance(own, Scalar) and isinstance(name, Scalar) and own.value != name.value:
+        report.error("bad-value", "name and external.name differ; keep only name", name.span, path)
+    elif own is None:
+        resource.put("name", name, old.keys.get("name"))
+
+
+class _Service:
+    """The expansion of one service."""
+
+    def __init__(self, service: Map, path: Path, report: Report) -> None:
+        self._service, self._path, self._report = service, path, report
+
+    def expand(self) -> None:
+        service = self._service
+        build = service.get("build")
+        if isinstance(build, Scalar):
+            service.entries["build"] = _fields(build, context=build.value)
+        for key in ("networks", "models"):
+            node = service.get(key)
+            if isinstance(node, Seq):
+                service.entries[key] = _names(node)
+        self._each("secrets", lambda node: _fields(node, source=node.value))
+        self._each("configs", lambda node: _fields(node, source=node.value))
+        for key in ("label_file", "dns"):
+            node = service.get(key)
+            if isinstance(node, Scalar):
+                service.entries[key] = Seq([node], node.span)
+        extends = service.get("extends")
+        if isinstance(extends, Scalar):
+            service.entries["extends"] = _fields(extends, service=extends.value)
+        self._depends_on()
+        self._env_file()
+        self._ports()
+        self._volumes()
+        self._devices()
+
+    def _each(self, key: str, long: object) -> None:
+        node = self._service.get(key)
+        if isinstance(node, Seq) and callable(long):
+            node.items = [long(item) if isinstance(item, Scalar) else item for item in node.items]
+
+    def _depends_on(self) -> None:
+        node = self._service.get("depends_on")
+        if isinstance(node, Seq):
+            node = _names(node)
+            for name, item in node.entries.items():
+                node.entries[name] = Map({}, item.span)
+            self._service.entries["depends_on"] = node
+        if isinstance(node, Map):
+            for item in node.entries.values():
+                if isinstance(item, Map):
+                    item.entries.setdefault("condition", Scalar("service_started", item.span))
+                    item.entries.setdefault("required", Scalar(True, item.span))
+
+    def _env_file(self) -> None:
+        node = self._service.get("env_file")
+        if isinstance(node, Scalar):
+            node = Seq([node], node.span)
+            self._service.entries["env_file"] = node
+        if isinstance(node, Seq):
+            node.items = [_fields(item, path=item.value) if isinstance(item, Scalar) else item for item in node.items]
+            for item in node.items:
+                if isinstance(item, Map):
+                    item.entries.setdefault("required", Scalar(True, item.span))
+
+    def _ports(self) -> None:
+        node = self._service.get("ports")
+        if not isinstance(node, Seq):
+            return
+        items: list[Node] = []
+        for at, item in enumerate(node.items):
+            if not isinstance(item, Scalar):
+                items.append(item)
+                continue
+            try:
+                for port in parse_port(go_text(item.value)):
+                    items.append(
+                        _fields(item, mode="ingress", host_ip=port.host_ip or None, target=port.target,
+                                published=port.published or None, protocol=port.protocol)
+                    )  # fmt: skip
+            except ValueError as wrong:
+                self._report.error("bad-port", f"{quote(item)} {wrong}", item.span, (*self._path, "ports", str(at)))
+        node.items = items
+
+    def _volumes(self) -> None:
+        node = self._service.get("volumes")
+        if not isinstance(node, Seq):
+            return
+        items: list[Node] = []
+        for at, item in enumerate(node.items):
+            if not isinstance(item, Scalar):
+                items.append(item)
+                continue
+            path = (*self._path, "volumes", str(at))
+            try:
+                volume = parse_volume(str(item.value))
+            except ValueError as wrong:
+                self._report.error("bad-volume", f"{quote(item)} {wrong}", item.span, path)
+                continue
+            if volume.drive and not volume.bind:
+                message = f"{quote(item)} reads as a Windows drive, so there is no volume of that name here; use a longer name"
+                self._report.warning("drive-letter", message, item.span, path)
+            for option in volume.unknown:
+                self._report.warning("unknown-option", f'the option "{option}" means nothing for a volume', item.span, path)
+            items.append(_volume(volume, item))
+        node.items = items
+
+    def _devices(self) -> None:
+        node = self._service.get("devices")
+        if not isinstance(node, Seq):
+            return
+        for at, item in enumerate(node.items):
+            if not isinstance(item, Scalar):
+                continue
+            try:
+                source, target, permissions = parse_device(str(item.value))
+            except ValueError as wrong:
+                self._report.error("bad-device", f"{quote(item)} {wrong}", item.span, (*self._path, "devices", str(at)))
+                continue
+            node.items[at] = _fields(item, source=source, target=target, permissions=permissions)
+
+
+def _fields(origin: Scalar, **values: Plain) -> Map:
+    """A mapping whose leaves all come from one short text; None leaves a key out."""
+    entries: dict[str, Node] = {
+        key: Scalar(value, origin.span, origin.secret) for key, value in values.items() if value is not None
+    }
+    return Map(entries, origin.span)
+
+
+def _names(node: Seq) -> Map:
+    found = Map({}, node.span)
+    for item in node.items:
+        if isinstance(item, Scalar):
+            found.put(str(item.value), Scalar(None, item.span), item.span)
+    return found
+
+
+def _volume(volume: ShortVolume, origin: Scalar) -> Map:
+    span, secret = origin.span, origin.secret
+    out = _fields(
+        origin,
+        type="bind" if volume.bind else "volume",
+        source=volume.source or None,
+        target=clean_path(volume.target),
+        read_only=True if volume.read_only else None,
+    )
+    if volume.bind or volume.propagation or volume.selinux:
+        bind = _options(span, secret, selinux=volume.selinux, propagation=volume.propagation)
+        bind.entries["create_host_path"] = Scalar(True, span)
+        out.entries["bind"] = bind
+    # A text of one or two characters takes a shorter way through compose's parser and gets no options.
+    if (not volume.bind and len(str(origin.value)) > 2) or volume.nocopy:
+        out.entries["volume"] = Map({"nocopy": Scalar(True, span)} if volume.nocopy else {}, span)
+    return out
+
+
+def _options(span: Span, secret: bool, **values: str) -> Map:
+    return Map({key: Scalar(value, span, secret) for key, value in values.items() if value}, span)

@@ -1,0 +1,52 @@
+"""What a load begins with: which files make up a stack, and what the daemon's configuration says about loading.
+
+Law: the files are chosen as docker compose chooses them; `fig.yml` is stackd's own last resort. Pure: the caller tells which
+names are present. What this module does NOT do: read or watch anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackd.model.spec import RestartCondition
+
+FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml", "fig.yml")
+OVERRIDE_NAMES = (
+    "compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StackInputs:
+    """One stack to load.
+
+    `folder` is its real path; `config_files` absolute, in merge order; `env_file` its `.env` (need not exist); `env_files`
+    further ones from the daemon's configuration (later ones win, all lose to `.env`); `profiles` those to enable;
+    `default_restart` what a service gets that says nothing.
+    """
+
+    folder: Path
+    config_files: tuple[Path, ...]
+    env_file: Path | None = None
+    env_files: tuple[Path, ...] = ()
+    profiles: tuple[str, ...] = ()
+    default_restart: RestartCondition = RestartCondition.ON_FAILURE
+
+
+def choose(present: Collection[str]) -> tuple[str, ...]:
+    """The stack's definition files among the names present in its folder, in merge order; () when it has none."""
+    main = next((name for name in FILE_NAMES if name in present), None)
+    if main is None:
+        return ()
+    override = next((name for name in OVERRIDE_NAMES if name in present), None)
+    return (main,) if override is None or main == "fig.yml" else (main, override)
+
+
+def stack_inputs(folder: Path, present: Collection[str]) -> StackInputs | None:
+    """The inputs of the stack in `folder` with Compose's defaults; None when nothing in it is a definition."""
+    files = choose(present)
+    if not files:
+        return None
+    return StackInputs(folder, tuple(folder / name for name in files), folder / ".env")

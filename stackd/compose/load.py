@@ -1,0 +1,266 @@
+"""Loading a stack: from its files to a project, or to what is wrong with them.
+
+Law: `load` never raises for a user's mistake; every diagnostic that can be found is; an error anywhere leaves `project`
+None, and the caller keeps the last good one. Pure: `read` gives the files (OSError when it cannot), `env` the variables that
+the daemon passes on. What this module does NOT do: choose the files (`inputs`) or keep anything between two loads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackd.compose import dotenv, fields, fig, merge, profiles, rules, yaml
+from stackd.compose.check import check
+from stackd.compose.decode import Place, struct
+from stackd.compose.environment import Reader, resolve_environment
+from stackd.compose.expand import expand
+from stackd.compose.extend import extend
+from stackd.compose.inputs import StackInputs, choose, stack_inputs
+from stackd.compose.interpolate import interpolate
+from stackd.compose.normalise import Surroundings, normalise, services, text
+from stackd.compose.report import Report, quote
+from stackd.compose.restart import Asked, restart_policy
+from stackd.compose.schema import Context
+from stackd.compose.template import TemplateError, Variables, substitute
+from stackd.compose.tree import Json, Map, Scalar
+from stackd.compose.typed import Source, network_spec, service_spec, volume_spec
+from stackd.compose.unique import unique
+from stackd.errors import Span
+from stackd.model.ids import ServiceName, StackName
+from stackd.model.spec import Loaded, Project, ServiceSpec
+
+__all__ = ["StackInputs", "canonical", "choose", "load", "stack_inputs"]
+
+_SECTIONS = {"networks": fields.NETWORK, "volumes": fields.VOLUME, "secrets": fields.FILE_OBJECT, "configs": fields.FILE_OBJECT}
+
+
+@dataclass(slots=True)
+class _Load:
+    """One load: what it works with, and what it has found so far."""
+
+    inputs: StackInputs
+    env: Mapping[str, str]
+    report: Report
+    reader: Reader
+    variables: Variables = field(default_factory=lambda: Variables({}))
+    name: str = ""
+
+
+def load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> Loaded:
+    """Read a stack's files. `read` raises FileNotFoundError or another OSError; nothing else leaves this function."""
+    report = Report()
+    state = _Load(inputs, env, report, Reader(read, report, {}))
+    root = _definition(state)
+    project = _project(state, root) if root is not None else None
+    files = tuple(state.reader.asked)
+    return Loaded(None if report.failed else project, report.all(), files)
+
+
+def canonical(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> tuple[dict[str, Json] | None, Loaded]:
+    """The project in docker compose's canonical form (`stackd config`), None when an error forbids it. Secrets are shown."""
+    report = Report()
+    state = _Load(inputs, env, report, Reader(read, report, {}))
+    root = _definition(state)
+    project = _project(state, root) if root is not None else None
+    loaded = Loaded(None if report.failed else project, report.all(), tuple(state.reader.asked))
+    if root is None or project is None or report.failed:
+        return None, loaded
+    out: dict[str, Json] = {"name": state.name, **_resources(state, root)}
+    active = {
+        name: struct(service, fields.SERVICE, Place(("services", name), report))
+        for name, service in sorted(services(root))
+        if name not in project.inactive
+    }
+    out["services"] = dict[str, Json](active)
+    return out, loaded
+
+
+def _definition(state: _Load) -> Map | None:
+    """The merged, normalised tree of all files; None when there is nothing to go on with."""
+    _variables(state)
+    documents = [(path, document) for path in _config_files(state) for document in _parsed(state, path)]
+    if not documents:
+        if not state.report.failed:
+            main = state.inputs.config_files[0] if state.inputs.config_files else state.inputs.folder
+            state.report.error("empty-file", "the file defines nothing; a stack needs services", Span(str(main)))
+        return None
+    _name(state, [document.root for _, document in documents if isinstance(document.root, Map)])
+    root: Map | None = None
+    for path, document in documents:
+        tree = interpolate(document.root, state.variables, state.report)
+        if not isinstance(tree, Map):
+            state.report.error("bad-type", f"the file wants a mapping at its top level, found {quote(tree)}", tree.span)
+            continue
+        if path.name.startswith("fig."):
+            tree = fig.translate(tree, state.report)
+        root = _laid(state, root, tree, [*document.resets, *document.overrides])
+    if root is None:
+        return None
+    home = state.env.get("HOME", "")
+    normalise(root, Surroundings(state.name, str(state.inputs.folder), home, state.variables))
+    return root
+
+
+def _laid(state: _Load, root: Map | None, tree: Map, forgotten: list[tuple[str, ...]]) -> Map:
+    """One document laid over those before it."""
+    report = state.report
+    extend(tree, report)
+    if root is None:
+        unique(tree)
+        rules.TOP.check(tree, (), Context(report))
+        root = tree
+    else:
+        merge.reset(root, forgotten)
+        rules.TOP.check(tree, (), Context(report, complete=False))
+        root = merge.merge(root, tree, report)
+        unique(root)
+        rules.TOP.check(root, (), Context(report))
+    version = root.get("version")
+    if version is not None:
+        report.warning("obsolete-key", '"version" has no meaning any more; remove it', root.key_span("version"), ("version",))
+        root.drop("version")
+    if "include" in root.entries:
+        message = '"include" is valid Compose that stackd does not carry out yet; copy the included services into this file'
+        report.error("unsupported-key", message, root.key_span("include"), ("include",))
+    expand(root, report)
+    unique(root)
+    return root
+
+
+def _variables(state: _Load) -> None:
+    """The variables to interpolate with: what the daemon passes on, then `.env`, then the configured env files."""
+    hidden: dict[str, str] = {}
+    own = [state.inputs.env_file] if state.inputs.env_file is not None else []
+    for path in (*state.inputs.env_files, *own):
+        data = state.reader.get(path)
+        if data is not None:
+            found = dotenv.parse(data, str(path), Variables(state.env, hidden), state.report)
+            hidden.update({name: held.value for name, held in dotenv.without_digits(found).items()})
+    state.variables = Variables(dict(state.env), hidden)
+
+
+def _config_files(state: _Load) -> tuple[Path, ...]:
+    """The files to load; COMPOSE_FILE in `.env` wins over what lies in the folder."""
+    found = state.variables.find("COMPOSE_FILE")
+    if found is None or not found[0]:
+        return state.inputs.config_files
+    separator = (state.variables.find("COMPOSE_PATH_SEPARATOR") or (":", False))[0] or ":"
+    return tuple(state.inputs.folder / part for part in found[0].split(separator) if part)
+
+
+def _parsed(state: _Load, path: Path) -> list[yaml.Document]:
+    data = state.reader.get(path)
+    if data is None:
+        state.report.error("missing-file", "the file does not exist", Span(str(path)))
+        return []
+    return yaml.parse(data, str(path), state.report)
+
+
+def normal_name(name: str) -> str:
+    """A project name as docker compose makes it from any text."""
+    return "".join(re.findall(r"[a-z0-9_-]", name.lower())).lstrip("_-")
+
+
+def _name(state: _Load, roots: list[Map]) -> None:
+    """COMPOSE_PROJECT_NAME, else the last `name:`, else the folder's name."""
+    given = state.variables.find("COMPOSE_PROJECT_NAME")
+    place = Span(str(state.inputs.env_file or state.inputs.folder))
+    if given is not None and given[0]:
+        state.name = given[0]
+        if normal_name(state.name) != state.name:
+            message = "COMPOSE_PROJECT_NAME wants lower-case letters, digits, - and _, the first a letter or digit"
+            state.report.error("bad-project-name", message, place)
+    else:
+        for root in roots:
+            node = root.get("name")
+            if isinstance(node, Scalar) and isinstance(node.value, str) and node.value:
+                place = node.span
+                try:
+                    state.name = normal_name(substitute(node.value, state.variables).text)
+                except TemplateError:
+                    state.name = ""
+        state.name = state.name or normal_name(state.inputs.folder.name)
+        if not state.name:
+            message = "no project name can be made of the folder's name; give the file a name:"
+            state.report.error("bad-project-name", message, place)
+    shown = {**state.variables.shown, "COMPOSE_PROJECT_NAME": state.name}
+    state.variables = Variables(shown, state.variables.hidden)
+
+
+def _project(state: _Load, root: Map) -> Project:
+    """The typed project; worthless when errors were reported."""
+    found = state.variables.find("COMPOSE_PROFILES")
+    enabled = {*state.inputs.profiles, *(part.strip() for part in (found[0] if found else "").split(",") if part.strip())}
+    left_out = profiles.inactive(root, enabled)
+    check(root, left_out, state.report)
+    one_shots = _one_shots(root)
+    specs: dict[ServiceName, ServiceSpec] = {}
+    for name, service in services(root):
+        if name in left_out:
+            continue
+        path = ("services", name)
+        resolve_environment(service, state.variables, state.reader, state.inputs.env_file)
+        asked = Asked(state.inputs.default_restart, name in one_shots or "profiles" in service.entries)
+        policy = restart_policy(service, asked, path, state.report)
+        values = struct(service, fields.SERVICE, Place(path, state.report))
+        if state.report.failed:
+            continue
+        specs[ServiceName(name)] = service_spec(Source(state.name, name, service, values, policy), state.report)
+    resources = _resources(state, root)
+    return Project(
+        name=StackName(state.name),
+        working_dir=state.inputs.folder,
+        config_files=_config_files(state),
+        services=specs,
+        networks={key: network_spec(key, values, span) for key, values, span in _table(root, resources, "networks")},
+        volumes={key: volume_spec(key, values, span) for key, values, span in _table(root, resources, "volumes")},
+        inactive=frozenset(map(ServiceName, left_out)),
+        digest=_digest(state.reader.asked),
+    )
+
+
+def _one_shots(root: Map) -> frozenset[str]:
+    """Services that another one waits for to complete."""
+    found = set()
+    for _, service in services(root):
+        table = service.get("depends_on")
+        for name, item in table.entries.items() if isinstance(table, Map) else ():
+            if isinstance(item, Map) and text(item.get("condition")) == "service_completed_successfully":
+                found.add(name)
+    return frozenset(found)
+
+
+def _resources(state: _Load, root: Map) -> dict[str, Json]:
+    """The top-level resources in canonical form."""
+    out: dict[str, Json] = {}
+    for section, layout in _SECTIONS.items():
+        table = root.get(section)
+        decoded: dict[str, Json] = {
+            key: struct(resource, layout, Place((section, key), state.report))
+            for key, resource in (table.entries.items() if isinstance(table, Map) else ())
+            if isinstance(resource, Map)
+        }
+        if decoded:
+            out[section] = decoded
+    return out
+
+
+def _table(root: Map, resources: dict[str, Json], section: str) -> list[tuple[str, dict[str, Json], Span]]:
+    table, tree = resources.get(section), root.get(section)
+    if not isinstance(table, dict) or not isinstance(tree, Map):
+        return []
+    return [(key, values, tree.key_span(key)) for key, values in table.items() if isinstance(values, dict)]
+
+
+def _digest(asked: Mapping[Path, bytes | None]) -> str:
+    """Changes with any text that was read."""
+    total = hashlib.sha256()
+    for path in sorted(asked):
+        data = asked[path]
+        total.update(f"{path}\0{'-' if data is None else len(data)}\0".encode())
+        total.update(data or b"")
+    return total.hexdigest()

@@ -1,0 +1,184 @@
+"""Laying one file over another, by Compose's rules (compose.md 4.4).
+
+Law: mappings merge by key, lists are appended, single values are replaced, an empty value changes nothing; the exceptions
+stand in one table. The winning text keeps its span. Both trees belong to the merge. What this module does NOT do:
+drop repeated list items (`unique`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from stackd.compose.report import Report
+from stackd.compose.scalars import go_text
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq, is_null, kind, matches
+
+_Merger: TypeAlias = "Callable[[Node, Node, Path, Report], Node]"
+
+
+def merge(base: Map, over: Map, report: Report) -> Map:
+    """`over` laid over `base`."""
+    return _mappings(base, over, (), report)
+
+
+def reset(root: Map, paths: list[Path]) -> None:
+    """Forget what the given paths hold (`!reset`, and `!override` before the new value is laid on)."""
+    for path in paths:
+        here: Node | None = root
+        for part in path[:-1]:
+            here = here.get(part) if isinstance(here, Map) else None
+        if isinstance(here, Map) and path:
+            here.drop(path[-1])
+
+
+def _nodes(base: Node, over: Node, path: Path, report: Report) -> Node:
+    for pattern, merger in _SPECIAL:
+        if matches(path, pattern):
+            return merger(base, over, path, report)
+    if is_null(over):
+        return base
+    match base:
+        case Map() if isinstance(over, Map):
+            return _mappings(base, over, path, report)
+        case Seq() if isinstance(over, Seq):
+            return Seq([*base.items, *over.items], over.span)
+        case Map() | Seq():
+            message = f'"{path[-1]}" is {kind(base)} in {base.span}, so {kind(over)} cannot be laid over it'
+            report.error("bad-merge", message, over.span, path)
+            return base
+        case Scalar():
+            return over
+
+
+def _mappings(base: Map, over: Map, path: Path, report: Report) -> Map:
+    for key, item in over.entries.items():
+        old = base.entries.get(key)
+        if old is None:
+            base.put(key, item, over.keys.get(key))
+            continue
+        new = _nodes(old, item, (*path, key), report)
+        base.put(key, new, base.keys.get(key) if new is old else over.keys.get(key))
+    return base
+
+
+def _replace(base: Node, over: Node, path: Path, report: Report) -> Node:
+    return over
+
+
+def _build(base: Node, over: Node, path: Path, report: Report) -> Node:
+    return _mappings(_with_context(base), _with_context(over), path, report)
+
+
+def _with_context(node: Node) -> Map:
+    if isinstance(node, Map):
+        return node
+    if is_null(node):
+        return Map({}, node.span)
+    return Map({"context": node}, node.span)
+
+
+def _by_name(base: Node, over: Node, path: Path, report: Report) -> Node:
+    return _mappings(_table(base, path), _table(over, path), path, report)
+
+
+def _table(node: Node, path: Path) -> Map:
+    """A list of names as the mapping that it abbreviates."""
+    if isinstance(node, Map):
+        return node
+    table = Map({}, node.span)
+    for item in node.items if isinstance(node, Seq) else ():
+        if isinstance(item, Scalar):
+            value: Node = Scalar(None, item.span)
+            if path[-1] == "depends_on":
+                value = Map({"condition": Scalar("service_started", item.span), "required": Scalar(True, item.span)}, item.span)
+            table.put(str(item.value), value, item.span)
+    return table
+
+
+def _pairs(base: Node, over: Node, path: Path, report: Report) -> Node:
+    return Seq([*_sequence(base), *_sequence(over)], over.span)
+
+
+def _sequence(node: Node) -> list[Node]:
+    """A mapping as sorted NAME=VALUE texts."""
+    match node:
+        case Seq():
+            return node.items
+        case Scalar(value=None):
+            return []
+        case Scalar():
+            return [node]
+        case Map():
+            found: list[Node] = []
+            for key in sorted(node.entries):
+                item = node.entries[key]
+                values = item.items if isinstance(item, Seq) else [item]
+                for value in values:
+                    if isinstance(value, Scalar):
+                        text = key if value.value is None else f"{key}={go_text(value.value)}"
+                        found.append(Scalar(text, value.span, value.secret))
+            return found
+
+
+def _hosts(base: Node, over: Node, path: Path, report: Report) -> Node:
+    old = _sequence(base)
+    known = {item.value for item in old if isinstance(item, Scalar)}
+    return Seq([*old, *(item for item in _sequence(over) if isinstance(item, Scalar) and item.value not in known)], over.span)
+
+
+def _logging(base: Node, over: Node, path: Path, report: Report) -> Node:
+    if not isinstance(base, Map) or not isinstance(over, Map):
+        return base if is_null(over) else over
+    old, new = base.get("driver"), over.get("driver")
+    same = isinstance(old, Scalar) and isinstance(new, Scalar) and old.value == new.value
+    return _mappings(base, over, path, report) if same or old is None or new is None else over
+
+
+def _ipam(base: Node, over: Node, path: Path, report: Report) -> Node:
+    if not isinstance(base, Seq) or not isinstance(over, Seq):
+        return base if is_null(over) else over
+    found: list[Map] = []
+    for old in base.items:
+        for new in over.items:
+            if not isinstance(old, Map) or not isinstance(new, Map):
+                continue
+            if _subnet(old) != _subnet(new) and all(_subnet(known) != _subnet(new) for known in found):
+                found.append(new)
+                continue
+            merged = _mappings(old, new, path, report)
+            at = next((index for index, known in enumerate(found) if _subnet(known) == _subnet(merged)), None)
+            if at is None:
+                found.append(merged)
+            else:
+                found[at] = merged
+    return Seq([*found], over.span)
+
+
+def _subnet(pool: Map) -> object:
+    node = pool.get("subnet")
+    return node.value if isinstance(node, Scalar) else None
+
+
+_SPECIAL: tuple[tuple[Path, _Merger], ...] = tuple(
+    (tuple(text.split(".")), merger)
+    for merger, texts in (
+        (_ipam, ("networks.*.ipam.config",)),
+        (_build, ("services.*.build",)),
+        (_replace, ("services.*.command", "services.*.entrypoint", "services.*.healthcheck.test", "services.*.ulimits.*")),
+        (_by_name, ("services.*.depends_on", "services.*.models", "services.*.networks")),
+        (_hosts, ("services.*.extra_hosts", "services.*.build.extra_hosts")),
+        (_logging, ("services.*.logging",)),
+        (
+            _pairs,
+            (
+                "networks.*.labels", "volumes.*.labels", "services.*.annotations", "services.*.build.args",
+                "services.*.build.additional_contexts", "services.*.build.labels", "services.*.deploy.labels",
+                "services.*.dns", "services.*.dns_opt", "services.*.dns_search", "services.*.env_file",
+                "services.*.label_file", "services.*.environment", "services.*.labels",
+                "services.*.volumes.*.volume.labels", "services.*.sysctls", "services.*.tmpfs",
+            ),
+        ),
+    )
+    for text in texts
+)  # fmt: skip

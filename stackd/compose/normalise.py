@@ -1,0 +1,244 @@
+"""What a definition leaves unsaid, said: defaults, absolute paths, names, the default network, implied dependencies.
+
+Law: works in place on the merged, expanded tree; an implied node carries the span of what implied it. The outcome equals
+docker compose's normalised model. What this module does NOT do: turn values into Go's forms (`decode`).
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stackd.compose.expand import clean_path
+from stackd.compose.interpolate import to_bool
+from stackd.compose.template import Variables
+from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, is_null
+
+_REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What normalising needs to know: the project's name and folder, its home for `~`, and its variables."""
+
+    name: str
+    folder: str
+    home: str
+    variables: Variables
+
+
+def normalise(root: Map, around: Surroundings) -> None:
+    """Complete the tree in place."""
+    for _, service in services(root):
+        _defaults(service)
+        _paths(service, around)
+    _top_paths(root, around)
+    _networks(root)
+    for _, service in services(root):
+        _service(service, around.variables)
+    _names(root, around.name)
+
+
+def services(root: Map) -> Iterator[tuple[str, Map]]:
+    """Every service with its name, in file order."""
+    table = root.get("services")
+    for name, service in table.entries.items() if isinstance(table, Map) else ():
+        if isinstance(service, Map):
+            yield name, service
+
+
+def text(node: Node | None) -> str:
+    """The text of a leaf, "" for anything else."""
+    return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else ""
+
+
+def items(node: Node | None) -> list[Node]:
+    """The items of a list, [] for anything else."""
+    return node.items if isinstance(node, Seq) else []
+
+
+def _default(node: Map, key: str, value: Plain) -> None:
+    if key not in node.entries:
+        node.entries[key] = Scalar(value, node.span)
+
+
+def _defaults(service: Map) -> None:
+    build = service.get("build")
+    if isinstance(build, Map):
+        _default(build, "context", ".")
+    for port in items(service.get("ports")):
+        if isinstance(port, Map):
+            _default(port, "protocol", "tcp")
+            _default(port, "mode", "ingress")
+    for mount in items(service.get("volumes")):
+        bind = mount.get("bind") if isinstance(mount, Map) else None
+        if isinstance(bind, Map):
+            _default(bind, "create_host_path", True)
+    for secret in items(service.get("secrets")):
+        if isinstance(secret, Map):
+            _default(secret, "target", f"/run/secrets/{text(secret.get('source'))}")
+
+
+def absolute(path: str, folder: str, home: str) -> str:
+    """`path` seen from `folder`, with `~` resolved."""
+    if path.startswith("~") and home:
+        path = clean_path(f"{home}/{path[1:]}")
+    return path if path.startswith("/") or not path else clean_path(os.path.join(folder, path))
+
+
+def _resolve(owner: Map, key: str, around: Surroundings) -> None:
+    node = owner.get(key)
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        owner.entries[key] = Scalar(absolute(node.value, around.folder, around.home), node.span, node.secret)
+
+
+def _paths(service: Map, around: Surroundings) -> None:
+    build = service.get("build")
+    if isinstance(build, Map):
+        context = text(build.get("context"))
+        if "://" not in context and not context.startswith((*_REMOTE, "service:")):
+            _resolve(build, "context", around)
+    for env_file in items(service.get("env_file")):
+        if isinstance(env_file, Map):
+            _resolve(env_file, "path", around)
+    for mount in items(service.get("volumes")):
+        if isinstance(mount, Map) and text(mount.get("type")) == "bind":
+            _resolve(mount, "source", around)
+    labels = service.get("label_file")
+    if isinstance(labels, Seq):
+        labels.items = [
+            Scalar(absolute(text(item), around.folder, around.home), item.span) for item in labels.items
+        ]
+
+
+def _top_paths(root: Map, around: Surroundings) -> None:
+    for section in ("secrets", "configs"):
+        table = root.get(section)
+        for resource in table.entries.values() if isinstance(table, Map) else ():
+            if isinstance(resource, Map):
+                _resolve(resource, "file", around)
+    volumes = root.get("volumes")
+    for volume in volumes.entries.values() if isinstance(volumes, Map) else ():
+        options = volume.get("driver_opts") if isinstance(volume, Map) and text(volume.get("driver")) == "local" else None
+        if isinstance(options, Map) and text(options.get("o")) == "bind":
+            _resolve(options, "device", around)
+
+
+def _networks(root: Map) -> None:
+    """A service that names no network stands on `default`, which exists only if somebody stands on it."""
+    used = None
+    for _, service in services(root):
+        if "provider" in service.entries or "network_mode" in service.entries:
+            continue
+        node = service.get("networks")
+        if not isinstance(node, Map) or not node.entries:
+            service.entries["networks"] = Map({"default": Scalar(None, service.span)}, service.span)
+            used = used or service.span
+        elif "default" in node.entries:
+            used = used or node.span
+    if used is not None:
+        table = root.get("networks")
+        if not isinstance(table, Map):
+            table = Map({}, used)
+            root.entries["networks"] = table
+        _default(table, "default", None)
+
+
+def _service(service: Map, variables: Variables) -> None:
+    if text(service.get("pull_policy")) == "if_not_present":
+        service.entries["pull_policy"] = Scalar("missing", service.entries["pull_policy"].span)
+    build = service.get("build")
+    if isinstance(build, Map):
+        if is_null(build.get("dockerfile")) and is_null(build.get("dockerfile_inline")):
+            build.entries["dockerfile"] = Scalar("Dockerfile", build.span)
+        if "args" in build.entries:
+            build.entries["args"] = _looked_up(build.entries["args"], variables, keep=False)
+    if "environment" in service.entries:
+        service.entries["environment"] = _looked_up(service.entries["environment"], variables, keep=True)
+    for mount in items(service.get("volumes")):
+        if isinstance(mount, Map):
+            target = mount.get("target")
+            if isinstance(target, Scalar):
+                mount.entries["target"] = Scalar(clean_path(text(target)), target.span, target.secret)
+    _implied(service)
+
+
+def _looked_up(node: Node, variables: Variables, *, keep: bool) -> Map:
+    """A table in which a name without value takes the project's variable of that name."""
+    found = pairs(node)
+    for name, item in list(found.entries.items()):
+        if not is_null(item):
+            continue
+        given = variables.find(name)
+        if given is not None:
+            found.entries[name] = Scalar(given[0], item.span, given[1])
+        elif not keep:
+            found.drop(name)
+    return found
+
+
+def pairs(node: Node) -> Map:
+    """NAME=VALUE texts as a mapping; a name alone has no value."""
+    if isinstance(node, Map):
+        return node
+    found = Map({}, node.span)
+    for item in items(node):
+        if isinstance(item, Scalar):
+            name, equals, value = str(item.value).partition("=")
+            found.put(name, Scalar(value if equals else None, item.span, item.secret), item.span)
+    return found
+
+
+def _implied(service: Map) -> None:
+    """Dependencies that links, shared namespaces and volumes_from imply; what is declared stands."""
+    wanted: list[tuple[str, bool, Node]] = []
+    for link in items(service.get("links")):
+        wanted.append((_linked(text(link)), True, link))
+    for key in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+        node = service.get(key)
+        if node is not None and text(node).startswith("service:"):
+            wanted.append((text(node).removeprefix("service:"), True, node))
+    for source in items(service.get("volumes_from")):
+        if not text(source).startswith("container:"):
+            wanted.append((text(source).split(":")[0], False, source))
+    if not wanted:
+        return
+    table = service.get("depends_on")
+    if not isinstance(table, Map):
+        table = Map({}, wanted[0][2].span)
+        service.entries["depends_on"] = table
+    for name, restart, origin in wanted:
+        if name not in table.entries:
+            fields: dict[str, Plain] = {"condition": "service_started", "restart": restart, "required": True, IMPLICIT: True}
+            table.entries[name] = Map({key: Scalar(value, origin.span) for key, value in fields.items()}, origin.span)
+
+
+IMPLICIT = "x-implicit"
+"""Marks a dependency that nobody declared, on its way to `Dependency.implicit`."""
+
+
+def _linked(link: str) -> str:
+    parts = link.split(":")
+    return parts[0] if len(parts) == 2 else link
+
+
+def _names(root: Map, project: str) -> None:
+    for section in ("networks", "volumes", "configs", "secrets"):
+        table = root.get(section)
+        for key, resource in list(table.entries.items()) if isinstance(table, Map) else ():
+            if not isinstance(resource, Map):
+                resource = Map({}, table.key_span(key) if isinstance(table, Map) else resource.span)
+            if is_null(resource.get("name")):
+                name = key if _true(resource.get("external")) else f"{project}_{key}"
+                resource.entries["name"] = Scalar(name, resource.span)
+            if isinstance(table, Map):
+                table.entries[key] = resource
+
+
+def _true(node: Node | None) -> bool:
+    if not isinstance(node, Scalar):
+        return False
+    return to_bool(node.value) is True if isinstance(node.value, str) else node.value is True
+
+

@@ -1,0 +1,78 @@
+"""Collecting diagnostics while the loader goes on.
+
+Law: one mistake, one diagnostic; a message never shows a value that `.env` contributed to or that a secret's key holds.
+What this module does NOT do: decide whether a project may come into force (an error anywhere forbids it: `load`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from stackd.compose.tree import Node, Path, Scalar, any_secret, kind
+from stackd.errors import Diagnostic, Severity, Span
+
+REDACTED = "***"
+_SECRET_KEY = re.compile(r"pass|secret|token|key|credential|dsn", re.IGNORECASE)
+_USERINFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@:]*(?::[^/\s@]*)?@")
+
+
+def secret_key(name: str) -> bool:
+    """True when a variable of this name holds a secret."""
+    return _SECRET_KEY.search(name) is not None
+
+
+def printable(text: str) -> str:
+    """`text` without the user name and password of any URL in it."""
+    return _USERINFO.sub(rf"\1{REDACTED}@", text)
+
+
+def quote(node: Node) -> str:
+    """How a message shows the value it found."""
+    if any_secret(node):
+        return REDACTED
+    if isinstance(node, Scalar):
+        if isinstance(node.value, str):
+            text = printable(node.value)
+            return f'"{text if len(text) <= 60 else text[:57] + "..."}"'
+        return "nothing" if node.value is None else str(node.value).lower()
+    return kind(node)
+
+
+class Report:
+    """The findings of one load, in the order found."""
+
+    def __init__(self) -> None:
+        self._found: list[Diagnostic] = []
+        self._seen: set[tuple[Span, str, str]] = set()
+
+    def error(self, code: str, message: str, span: Span, path: Path = (), hint: str = "") -> None:
+        """A finding that keeps the files from coming into force."""
+        self._add(Diagnostic(code, message, span, Severity.ERROR, ".".join(path), hint))
+
+    def warning(self, code: str, message: str, span: Span, path: Path = (), hint: str = "") -> None:
+        """A finding that the user should know."""
+        self._add(Diagnostic(code, message, span, Severity.WARNING, ".".join(path), hint))
+
+    def _add(self, found: Diagnostic) -> None:
+        # The same text reached by an alias or a second pass is one mistake.
+        mark = (found.span, found.code, found.message)
+        if mark not in self._seen:
+            self._seen.add(mark)
+            self._found.append(found)
+
+    @property
+    def failed(self) -> bool:
+        """True when an error was found."""
+        return any(found.severity is Severity.ERROR for found in self._found)
+
+    def all(self) -> tuple[Diagnostic, ...]:
+        """Every finding, by place."""
+        return tuple(sorted(self._found, key=lambda found: (found.span.file, found.span.line, found.span.column)))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint that names the known word nearest to `word`, or "" when none is near."""
+    close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else ""

@@ -1,0 +1,153 @@
+"""Who restarts a service, and how: `restart`, `deploy.restart_policy`, and the knobs under `x-stackd: restart:`.
+
+Law: the mapping of supervision.md "Ownership": what is unset becomes stackd's default (told as such), except for a service
+that another waits for to complete, or that only a profile starts. What this module does NOT do: decide restarts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from stackd.compose.normalise import text
+from stackd.compose.report import Report, nearest, quote
+from stackd.compose.scalars import go_text
+from stackd.compose.tree import Map, Node, Path, Scalar
+from stackd.compose.units import parse_duration
+from stackd.model.spec import RestartCondition, RestartPolicy, UnhealthyAction
+
+_RESTART = {
+    "no": RestartCondition.NO,
+    "always": RestartCondition.ALWAYS,
+    "unless-stopped": RestartCondition.ALWAYS,
+    "on-failure": RestartCondition.ON_FAILURE,
+}
+_DEPLOY = {
+    "none": ("no", RestartCondition.NO),
+    "no": ("no", RestartCondition.NO),
+    "any": ("always", RestartCondition.ALWAYS),
+    "always": ("always", RestartCondition.ALWAYS),
+    "": ("always", RestartCondition.ALWAYS),
+    "unless-stopped": ("unless-stopped", RestartCondition.ALWAYS),
+    "on-failure": ("on-failure", RestartCondition.ON_FAILURE),
+}
+_DURATIONS = ("first_delay", "base_delay", "max_delay", "reset_after", "crashloop_window", "slow_delay")
+_NUMBERS = ("factor", "jitter")
+_COUNTS = ("crashloop_after",)
+_KNOBS = (*_DURATIONS, *_NUMBERS, *_COUNTS, "unhealthy")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What stands around a service: the daemon's default, and whether it is a one-shot or only in a profile."""
+
+    default: RestartCondition
+    one_shot: bool
+
+
+def restart_policy(service: Map, asked: Asked, path: Path, report: Report) -> RestartPolicy:
+    """The policy of a service; mistakes are reported and leave the default."""
+    policy = _declared(service, asked, path, report)
+    extension = service.get("x-stackd")
+    knobs = extension.get("restart") if isinstance(extension, Map) else None
+    if isinstance(knobs, Map):
+        return _knobs(policy, knobs, (*path, "x-stackd", "restart"), report)
+    if knobs is not None:
+        report.error("bad-type", f'"restart" wants a mapping of knobs, found {quote(knobs)}', knobs.span, path)
+    return policy
+
+
+def _declared(service: Map, asked: Asked, path: Path, report: Report) -> RestartPolicy:
+    deploy = service.get("deploy")
+    policy = deploy.get("restart_policy") if isinstance(deploy, Map) else None
+    if isinstance(policy, Map):
+        return _deployed(policy, (*path, "deploy", "restart_policy"), report)
+    node = service.get("restart")
+    if node is None or not text(node):
+        return RestartPolicy(RestartCondition.NO if asked.one_shot else asked.default)
+    word, colon, count = text(node).partition(":")
+    condition = _RESTART.get(word)
+    if condition is None or (colon and (word != "on-failure" or not count.isascii() or not count.isdigit())):
+        message = f'"restart" is {quote(node)}, wants no, always, unless-stopped, on-failure or on-failure:COUNT'
+        report.error("bad-restart", message, node.span, (*path, "restart"), nearest(word, _RESTART))
+        return RestartPolicy()
+    limit = int(count) if count and int(count) > 0 else None
+    return RestartPolicy(condition, declared=True, max_attempts=limit, engine_name=word, engine_retries=limit or 0)
+
+
+def _deployed(node: Map, path: Path, report: Report) -> RestartPolicy:
+    word = text(node.get("condition"))
+    if word not in _DEPLOY:
+        condition = node.get("condition") or node
+        message = f'"condition" is {quote(condition)}, wants none, on-failure or any'
+        report.error("bad-restart", message, condition.span, (*path, "condition"))
+        return RestartPolicy()
+    name, meaning = _DEPLOY[word]
+    attempts = node.get("max_attempts")
+    limit = attempts.value if isinstance(attempts, Scalar) and isinstance(attempts.value, int) and attempts.value > 0 else None
+    retries = limit or 0 if name == "on-failure" else 0
+    policy = RestartPolicy(meaning, declared=True, max_attempts=limit, engine_name=name, engine_retries=retries)
+    delay, window = _seconds(node.get("delay")), _seconds(node.get("window"))
+    if delay is not None:
+        # Compose's delay is the same before every attempt, the first included.
+        policy = dataclasses.replace(
+            policy, first_delay=delay, base_delay=delay, factor=1.0, max_delay=max(delay, policy.max_delay)
+        )
+    return policy if window is None else dataclasses.replace(policy, reset_after=window)
+
+
+def _seconds(node: Node | None) -> float | None:
+    """A duration that was validated before, in seconds."""
+    if not isinstance(node, Scalar) or node.value is None:
+        return None
+    try:
+        return parse_duration(go_text(node.value)) / 1e9
+    except ValueError:
+        return None
+
+
+def _knobs(policy: RestartPolicy, knobs: Map, path: Path, report: Report) -> RestartPolicy:
+    for key, node in knobs.entries.items():
+        where = (*path, key)
+        if key not in _KNOBS:
+            report.error("unknown-key", f'"restart" has no knob "{key}"', knobs.key_span(key), where, nearest(key, _KNOBS))
+        elif key == "unhealthy":
+            policy = _unhealthy(policy, node, where, report)
+        else:
+            wanted = "duration" if key in _DURATIONS else "whole number" if key in _COUNTS else "number"
+            value = _knob(node, wanted, where, report)
+            if value is not None:
+                policy = dataclasses.replace(policy, **{key: int(value) if key in _COUNTS else value})
+    return policy
+
+
+def _knob(node: Node, wanted: str, path: Path, report: Report) -> float | None:
+    found: float | None = None
+    if isinstance(node, Scalar) and not isinstance(node.value, bool):
+        if isinstance(node.value, int | float):
+            found = float(node.value)
+        elif wanted == "duration":
+            found = _seconds(node)
+    if found is None or found < 0 or (wanted == "whole number" and not found.is_integer()):
+        like = " like 10s" if wanted == "duration" else ""
+        report.error("bad-value", f'"{path[-1]}" is {quote(node)}, wants a {wanted}{like}', node.span, path)
+        return None
+    return found
+
+
+def _unhealthy(policy: RestartPolicy, node: Node, path: Path, report: Report) -> RestartPolicy:
+    fields = node.entries if isinstance(node, Map) else {"action": node}
+    for key, item in fields.items():
+        where = (*path, key)
+        if key == "action":
+            try:
+                policy = dataclasses.replace(policy, unhealthy=UnhealthyAction(text(item)))
+            except ValueError:
+                report.error("bad-value", f'"unhealthy" is {quote(item)}, wants restart, alert or none', item.span, where)
+        elif key in ("grace", "window", "limit"):
+            value = _knob(item, "whole number" if key == "limit" else "duration", where, report)
+            if value is not None:
+                policy = dataclasses.replace(policy, **{f"unhealthy_{key}": int(value) if key == "limit" else value})
+        else:
+            report.error("unknown-key", f'"unhealthy" has no knob "{key}"', item.span, where, nearest(key, ("action", "grace", "limit", "window")))
+    return policy

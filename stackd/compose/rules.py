@@ -1,0 +1,324 @@
+"""The keys of a Compose file: what each may hold, and which stackd does not carry out yet.
+
+Law: the tables accept what the Compose schema of docker compose v5.6.1 accepts (oracle tests compare the verdicts). `later`
+lists valid keys that have no effect here yet: each use is a warning on its line, never silence.
+What this module does NOT do: check references, or turn values into anything.
+"""
+
+from __future__ import annotations
+
+import re
+
+from stackd.compose.schema import Anything, Either, Leaf, ListOf, Parsed, Record, Rule, Table, Text
+from stackd.compose.units import parse_bytes, parse_duration
+
+_NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
+
+TEXT = Text()
+BOOL = Leaf(frozenset(("boolean", "string")), "true or false")
+STRICT_BOOL = Leaf(frozenset(("boolean",)), "true or false")
+INT = Leaf(frozenset(("integer", "string")), "a whole number")
+NUMBER = Leaf(frozenset(("number", "string")), "a number")
+_NOTHING = Leaf(frozenset(("null",)), "nothing")
+_WORD_OR_NUMBER = Leaf(frozenset(("string", "number")), "a string or a number")
+_ITEM = Leaf(frozenset(("string", "number", "boolean", "null")), "a string, a number, a boolean or nothing")
+_DURATION_TEXT = Leaf(frozenset(("string",)), "a duration like 10s or 1m30s, in quotes if need be")
+DURATION = Parsed(parse_duration, "bad-duration", _DURATION_TEXT)
+BYTES = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("number", "string")), "a size like 512m or a number of bytes"))
+WHOLE_BYTES = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size like 512m or a number of bytes"))
+SIZE_TEXT = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("string",)), "a size like 512m, in quotes if need be"))
+TEXTS = ListOf(TEXT, unique=True)
+PLAIN_TEXTS = ListOf(TEXT)
+TEXT_OR_TEXTS = Either("a string or a list of strings", scalar=TEXT, seq=TEXTS)
+COMMAND = Either(
+    "a string or a list of strings",
+    scalar=Leaf(frozenset(("string", "null")), "a string or a list of strings"),
+    seq=PLAIN_TEXTS,
+)
+PAIRS = Either("a mapping or a list of NAME=VALUE", map=Table(_ITEM), seq=TEXTS)
+OPTIONS = Table(_WORD_OR_NUMBER)
+EXTRA_HOSTS = Either(
+    "a mapping or a list of HOST=IP",
+    map=Table(Either("an address or a list of addresses", scalar=TEXT, seq=PLAIN_TEXTS)),
+    seq=TEXTS,
+)
+
+
+def _record(fields: dict[str, Rule], *required: str, later: str = "", extensions: bool = True) -> Record:
+    return Record(fields, required, frozenset(later.split()), extensions)
+
+
+PORT = Either(
+    "a port, HOST:CONTAINER text or a mapping",
+    scalar=_WORD_OR_NUMBER,
+    map=_record({"name": TEXT, "mode": TEXT, "host_ip": TEXT, "target": INT, "published": INT, "protocol": TEXT,
+                 "app_protocol": TEXT}),
+)  # fmt: skip
+VOLUME = Either(
+    "SOURCE:TARGET text or a mapping",
+    scalar=TEXT,
+    map=_record(
+        {
+            "type": Text(("bind", "volume", "tmpfs", "cluster", "npipe", "image")),
+            "source": TEXT,
+            "target": TEXT,
+            "read_only": BOOL,
+            "consistency": TEXT,
+            "bind": _record(
+                {"propagation": TEXT, "create_host_path": BOOL, "selinux": Text(("z", "Z")),
+                 "recursive": Text(("enabled", "disabled", "writable", "readonly"))},
+                later="recursive",
+            ),
+            "volume": _record({"labels": PAIRS, "nocopy": BOOL, "subpath": TEXT}, later="labels subpath"),
+            "tmpfs": _record({"size": Parsed(parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size", 0)),
+                              "mode": NUMBER}),
+            "image": _record({"subpath": TEXT}, later="subpath"),
+        },
+        "type",
+        later="consistency",
+    ),
+)  # fmt: skip
+HEALTHCHECK = _record(
+    {"disable": BOOL, "interval": DURATION, "retries": NUMBER,
+     "test": Either("a string or a list of strings", scalar=TEXT, seq=PLAIN_TEXTS),
+     "timeout": DURATION, "start_period": DURATION, "start_interval": DURATION}
+)  # fmt: skip
+FILE_MOUNTS = ListOf(
+    Either(
+        "a name or a mapping",
+        scalar=TEXT,
+        map=_record({"source": TEXT, "target": TEXT, "uid": TEXT, "gid": TEXT, "mode": NUMBER}),
+    )
+)
+ULIMITS = Table(
+    Either("a number or soft and hard", scalar=INT, map=_record({"hard": INT, "soft": INT}, "soft", "hard"))
+)
+DEVICE_REQUEST = {"capabilities": TEXTS, "count": INT, "device_ids": TEXTS, "driver": TEXT, "options": PAIRS}
+BUILD = Either(
+    "a folder or a mapping",
+    scalar=TEXT,
+    map=_record(
+        {
+            "context": TEXT, "dockerfile": TEXT, "dockerfile_inline": TEXT, "entitlements": PLAIN_TEXTS, "args": PAIRS,
+            "ssh": PAIRS, "labels": PAIRS, "cache_from": PLAIN_TEXTS, "cache_to": PLAIN_TEXTS, "no_cache": BOOL,
+            "no_cache_filter": TEXT_OR_TEXTS, "additional_contexts": PAIRS, "network": TEXT, "provenance": BOOL,
+            "sbom": BOOL, "pull": BOOL, "target": TEXT, "shm_size": WHOLE_BYTES, "extra_hosts": EXTRA_HOSTS,
+            "isolation": TEXT, "privileged": BOOL, "secrets": FILE_MOUNTS, "tags": PLAIN_TEXTS, "ulimits": ULIMITS,
+            "platforms": PLAIN_TEXTS,
+        },
+        later="entitlements ssh cache_from cache_to no_cache no_cache_filter additional_contexts network "
+        "provenance sbom pull shm_size extra_hosts isolation privileged secrets tags ulimits platforms",
+    ),
+)  # fmt: skip
+DEPENDS_ON = Either(
+    "a list of services or a mapping",
+    seq=TEXTS,
+    map=Table(
+        _record(
+            {"restart": BOOL, "required": STRICT_BOOL,
+             "condition": Text(("service_started", "service_healthy", "service_completed_successfully"))},
+            "condition",
+        ),
+        _NAME,
+    ),
+)  # fmt: skip
+SERVICE_NETWORKS = Either(
+    "a list of networks or a mapping",
+    seq=TEXTS,
+    map=Table(
+        Either(
+            "a mapping or nothing",
+            scalar=_NOTHING,
+            map=_record(
+                {"aliases": TEXTS, "interface_name": TEXT, "ipv4_address": TEXT, "ipv6_address": TEXT,
+                 "link_local_ips": TEXTS, "mac_address": TEXT, "driver_opts": OPTIONS,
+                 "priority": Leaf(frozenset(("number",)), "a number"), "gw_priority": Leaf(frozenset(("number",)), "a number")},
+                later="interface_name driver_opts gw_priority",
+            ),
+        ),
+        _NAME,
+    ),
+)  # fmt: skip
+ENV_FILE = Either(
+    "a path or a list of paths",
+    scalar=TEXT,
+    seq=ListOf(
+        Either(
+            "a path or a mapping",
+            scalar=TEXT,
+            map=_record({"path": TEXT, "format": TEXT, "required": BOOL}, "path", extensions=False),
+        )
+    ),
+)
+_UPDATE = _record(
+    {"parallelism": INT, "delay": DURATION, "failure_action": TEXT, "monitor": DURATION, "max_failure_ratio": NUMBER,
+     "order": Text(("start-first", "stop-first"))}
+)  # fmt: skip
+DEPLOY = Either(
+    "a mapping",
+    scalar=_NOTHING,
+    map=_record(
+        {
+            "mode": TEXT,
+            "endpoint_mode": TEXT,
+            "replicas": INT,
+            "labels": PAIRS,
+            "rollback_config": _UPDATE,
+            "update_config": _UPDATE,
+            "resources": _record(
+                {
+                    "limits": _record({"cpus": NUMBER, "memory": SIZE_TEXT, "pids": INT}),
+                    "reservations": _record(
+                        {
+                            "cpus": NUMBER,
+                            "memory": SIZE_TEXT,
+                            "generic_resources": ListOf(
+                                _record({"discrete_resource_spec": _record({"kind": TEXT, "value": NUMBER})})
+                            ),
+                            "devices": ListOf(_record(DEVICE_REQUEST, "capabilities")),
+                        }
+                    ),
+                }
+            ),
+            "restart_policy": _record({"condition": TEXT, "delay": DURATION, "max_attempts": INT, "window": DURATION}),
+            "placement": _record(
+                {"constraints": PLAIN_TEXTS, "preferences": ListOf(_record({"spread": TEXT})), "max_replicas_per_node": INT}
+            ),
+        },
+        later="mode endpoint_mode labels rollback_config update_config resources placement",
+    ),
+)
+_HOOK_FIELDS: dict[str, Rule] = {
+    "command": COMMAND, "user": TEXT, "privileged": BOOL, "working_dir": TEXT, "environment": PAIRS
+}  # fmt: skip
+HOOKS = ListOf(_record(_HOOK_FIELDS, "command"))
+_BLKIO = ListOf(_record({"path": TEXT, "rate": INT}, extensions=False))
+_PULL = re.compile(r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+")
+_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+
+SERVICE = _record(
+    {
+        "develop": Either("a mapping", scalar=_NOTHING, map=_record({"watch": ListOf(Anything())})),
+        "deploy": DEPLOY,
+        "annotations": PAIRS,
+        "attach": BOOL,
+        "build": BUILD,
+        "blkio_config": _record(
+            {"device_read_bps": _BLKIO, "device_read_iops": _BLKIO, "device_write_bps": _BLKIO, "device_write_iops": _BLKIO,
+             "weight": INT, "weight_device": ListOf(_record({"path": TEXT, "weight": INT}, extensions=False))},
+            extensions=False,
+        ),
+        "cap_add": TEXTS, "cap_drop": TEXTS, "cgroup": Text(("host", "private")), "cgroup_parent": TEXT,
+        "command": COMMAND,
+        "configs": FILE_MOUNTS,
+        "container_name": Text(pattern=_CONTAINER, shape="letters, digits, _ . - (two or more)"),
+        "cpu_count": Leaf(frozenset(("integer", "string")), "a whole number", 0),
+        "cpu_percent": Leaf(frozenset(("integer", "string")), "a whole number", 0, 100),
+        "cpu_shares": NUMBER, "cpu_quota": NUMBER, "cpu_period": NUMBER, "cpu_rt_period": NUMBER, "cpu_rt_runtime": NUMBER,
+        "cpus": NUMBER, "cpuset": TEXT,
+        "credential_spec": _record({"config": TEXT, "file": TEXT, "registry": TEXT}),
+        "depends_on": DEPENDS_ON,
+        "device_cgroup_rules": TEXTS,
+        "devices": ListOf(
+            Either("a string or a mapping", scalar=TEXT,
+                   map=_record({"source": TEXT, "target": TEXT, "permissions": TEXT}, "source"))
+        ),
+        "dns": TEXT_OR_TEXTS, "dns_opt": TEXTS, "dns_search": TEXT_OR_TEXTS, "domainname": TEXT,
+        "entrypoint": COMMAND,
+        "env_file": ENV_FILE,
+        "label_file": Either("a path or a list of paths", scalar=TEXT, seq=PLAIN_TEXTS),
+        "environment": PAIRS,
+        "expose": ListOf(_WORD_OR_NUMBER, unique=True),
+        "extends": Either("a service name or a mapping", scalar=TEXT,
+                          map=_record({"service": TEXT, "file": TEXT}, "service", extensions=False)),
+        "provider": _record({"type": TEXT, "options": Table(Anything())}, "type"),
+        "external_links": TEXTS,
+        "extra_hosts": EXTRA_HOSTS,
+        "gpus": Either("all or a list", scalar=Text(("all",)), seq=ListOf(_record({**DEVICE_REQUEST}))),
+        "group_add": ListOf(_WORD_OR_NUMBER, unique=True),
+        "healthcheck": HEALTHCHECK,
+        "hostname": TEXT, "image": TEXT, "init": BOOL, "ipc": TEXT, "isolation": TEXT,
+        "labels": PAIRS,
+        "links": TEXTS,
+        "logging": _record({"driver": TEXT,
+                            "options": Table(Leaf(frozenset(("string", "number", "null")), "a string or a number"))}),
+        "mac_address": TEXT,
+        "mem_limit": BYTES, "mem_reservation": WHOLE_BYTES, "mem_swappiness": WHOLE_BYTES, "memswap_limit": BYTES,
+        "network_mode": TEXT,
+        "models": Either("a list of models or a mapping", seq=TEXTS, map=Table(Anything(), _NAME)),
+        "networks": SERVICE_NETWORKS,
+        "oom_kill_disable": BOOL,
+        "oom_score_adj": Leaf(frozenset(("integer", "string")), "a whole number", -1000, 1000),
+        "pid": Leaf(frozenset(("string", "null")), "a string"),
+        "pids_limit": NUMBER,
+        "platform": TEXT,
+        "ports": ListOf(PORT),
+        "pre_start": ListOf(_record({**_HOOK_FIELDS, "image": TEXT, "per_replica": BOOL})),
+        "post_start": HOOKS, "pre_stop": HOOKS,
+        "privileged": BOOL,
+        "profiles": TEXTS,
+        "pull_policy": Text(pattern=_PULL, shape="always, never, missing, build, daily, weekly or every_DURATION"),
+        "pull_refresh_after": TEXT,
+        "read_only": BOOL, "restart": TEXT, "runtime": TEXT, "scale": INT, "security_opt": TEXTS, "shm_size": BYTES,
+        "secrets": FILE_MOUNTS,
+        "sysctls": PAIRS, "stdin_open": BOOL,
+        "stop_grace_period": DURATION,
+        "stop_signal": TEXT, "storage_opt": Table(Anything()), "tmpfs": TEXT_OR_TEXTS, "tty": BOOL, "ulimits": ULIMITS,
+        "use_api_socket": STRICT_BOOL, "user": TEXT, "uts": TEXT, "userns_mode": TEXT,
+        "volumes": ListOf(VOLUME),
+        "volumes_from": TEXTS,
+        "working_dir": TEXT,
+    },
+    later="develop annotations blkio_config cap_add cap_drop cgroup cgroup_parent configs cpu_count cpu_percent cpu_shares "
+    "cpu_quota cpu_period cpu_rt_period cpu_rt_runtime cpus cpuset credential_spec device_cgroup_rules devices dns dns_opt "
+    "dns_search domainname label_file provider extra_hosts gpus group_add ipc isolation logging mem_limit mem_reservation "
+    "mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pid pids_limit pre_start post_start pre_stop "
+    "privileged pull_refresh_after read_only runtime security_opt shm_size secrets sysctls storage_opt ulimits "
+    "use_api_socket uts userns_mode",
+)  # fmt: skip
+
+_EXTERNAL = Either("true or false", scalar=BOOL, map=_record({"name": TEXT}, extensions=False))
+NETWORK = Either(
+    "a mapping or nothing",
+    scalar=_NOTHING,
+    map=_record(
+        {
+            "name": TEXT, "driver": TEXT, "driver_opts": OPTIONS,
+            "ipam": _record({
+                "driver": TEXT,
+                "config": ListOf(_record({"subnet": TEXT, "ip_range": TEXT, "gateway": TEXT, "aux_addresses": Table(TEXT)})),
+                "options": Table(TEXT),
+            }, later="options"),
+            "external": _EXTERNAL, "internal": BOOL, "enable_ipv4": BOOL, "enable_ipv6": BOOL, "attachable": BOOL,
+            "labels": PAIRS,
+        },
+        later="enable_ipv4",
+    ),
+)  # fmt: skip
+VOLUME_DEFINITION = Either(
+    "a mapping or nothing",
+    scalar=_NOTHING,
+    map=_record({"name": TEXT, "driver": TEXT, "driver_opts": OPTIONS, "external": _EXTERNAL, "labels": PAIRS}),
+)
+_FILE_OBJECT: dict[str, Rule] = {
+    "name": TEXT, "environment": TEXT, "file": TEXT, "external": Either("true or false", scalar=BOOL, map=Anything()),
+    "labels": PAIRS, "template_driver": TEXT,
+}  # fmt: skip
+
+TOP = Record(
+    {
+        "version": TEXT,
+        "name": TEXT,
+        "include": ListOf(
+            Either("a path or a mapping", scalar=TEXT,
+                   map=_record({"path": TEXT_OR_TEXTS, "env_file": TEXT_OR_TEXTS, "project_directory": TEXT}, extensions=False))
+        ),
+        "services": Table(SERVICE, _NAME),
+        "models": Table(_record({"name": TEXT, "model": TEXT, "context_size": INT, "runtime_flags": PLAIN_TEXTS}, "model")),
+        "networks": Table(NETWORK, _NAME),
+        "volumes": Table(VOLUME_DEFINITION, _NAME),
+        "secrets": Table(_record({**_FILE_OBJECT, "driver": TEXT, "driver_opts": OPTIONS}), _NAME),
+        "configs": Table(_record({**_FILE_OBJECT, "content": TEXT}), _NAME),
+    },
+    later=frozenset(("models", "secrets", "configs")),
+)  # fmt: skip

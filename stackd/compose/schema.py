@@ -1,0 +1,243 @@
+"""Validation: small rules that check a tree in place, one diagnostic per mistake, and cut out what is wrong.
+
+Law: a rule looks only at its own node; a union is chosen by the kind of node, so a mistake is reported once; a node that
+fails is dropped from its parent, so later stages meet only what is well formed. What docker compose's own schema accepts
+is accepted. What this module does NOT do: know the keys (`rules`) or check references between services (`check`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from stackd.compose.report import Report, nearest, quote
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
+
+
+@dataclass(slots=True)
+class Context:
+    """One validation. `complete`: the tree is a whole definition, so required keys and duplicates in lists are checked."""
+
+    report: Report
+    complete: bool = True
+
+    def wrong(self, node: Node, path: Path, wanted: str) -> bool:
+        """Report that `node` is not what is wanted; always False."""
+        name = path[-1] if path else "the file"
+        where = f'item {int(name) + 1} of "{path[-2]}"' if name.isdigit() and len(path) > 1 else f'"{name}"'
+        self.report.error("bad-type", f"{where} wants {wanted}, found {quote(node)}", node.span, path)
+        return False
+
+
+class Rule:
+    """What a node must look like. `check` is True when it does; otherwise it has reported why."""
+
+    wanted = "a value"
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        """Check `node` in place."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Anything(Rule):
+    """No condition."""
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Leaf(Rule):
+    """A scalar of one of `types` (JSON schema's names), within bounds."""
+
+    types: frozenset[str]
+    wanted: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        if not isinstance(node, Scalar) or not self._fits(node.value):
+            return context.wrong(node, path, self.wanted)
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            return True
+        low, high = self.minimum, self.maximum
+        if (low is not None and node.value < low) or (high is not None and node.value > high):
+            bound = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+            return context.wrong(node, path, f"a number of {bound}" if high is None else f"a number {bound}")
+        return True
+
+    def _fits(self, value: object) -> bool:
+        match value:
+            case None:
+                return "null" in self.types
+            case bool():
+                return "boolean" in self.types
+            case int():
+                return "integer" in self.types or "number" in self.types
+            case float():
+                if not math.isfinite(value):
+                    return False
+                return "number" in self.types or ("integer" in self.types and value.is_integer())
+            case _:
+                return "string" in self.types
+
+
+@dataclass(frozen=True)
+class Text(Rule):
+    """A string, from a list of words or of a pattern (found anywhere in it, as JSON schema does)."""
+
+    enum: tuple[str, ...] = ()
+    pattern: re.Pattern[str] | None = None
+    shape: str = ""
+    wanted: str = "a string"
+    code: str = "bad-value"
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return context.wrong(node, path, self.wanted)
+        if self.enum and node.value not in self.enum:
+            words = ", ".join(self.enum)
+            context.report.error(
+                self.code, f'"{path[-1]}" is {quote(node)}, wants one of {words}', node.span, path, nearest(node.value, self.enum)
+            )
+            return False
+        if self.pattern is not None and not self.pattern.search(node.value):
+            context.report.error(self.code, f'"{path[-1]}" is {quote(node)}, wants {self.shape}', node.span, path)
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Parsed(Rule):
+    """A scalar that a parser must understand; the parser raises ValueError with what is wanted."""
+
+    parser: Callable[[str], object]
+    code: str
+    rule: Leaf
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        if not self.rule.check(node, path, context):
+            return False
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return True
+        try:
+            self.parser(node.value)
+        except ValueError as wrong:
+            context.report.error(self.code, f'"{path[-1]}" is {quote(node)}, {wrong}', node.span, path)
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class ListOf(Rule):
+    """A list of `item`; `unique`: no two equal items."""
+
+    item: Rule
+    unique: bool = False
+    wanted: str = "a list"
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        if not isinstance(node, Seq):
+            return context.wrong(node, path, self.wanted)
+        node.items = [item for at, item in enumerate(node.items) if self.item.check(item, (*path, str(at)), context)]
+        if self.unique and context.complete:
+            self._unique(node, path, context)
+        return True
+
+    def _unique(self, node: Seq, path: Path, context: Context) -> None:
+        seen: set[object] = set()
+        for item in node.items:
+            if isinstance(item, Scalar):
+                if item.value in seen:
+                    context.report.error("duplicate-item", f'{quote(item)} stands twice in "{path[-1]}"', item.span, path)
+                seen.add(item.value)
+
+
+@dataclass(frozen=True)
+class Record(Rule):
+    """A mapping with known keys. `later`: valid Compose that stackd does not carry out yet (a warning on its line)."""
+
+    fields: Mapping[str, Rule]
+    required: tuple[str, ...] = ()
+    later: frozenset[str] = frozenset()
+    extensions: bool = True
+    wanted: str = "a mapping"
+    dropped: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        if not isinstance(node, Map):
+            return context.wrong(node, path, self.wanted)
+        for key, value in list(node.entries.items()):
+            rule = self.fields.get(key)
+            if rule is None:
+                if not (self.extensions and key.startswith("x-")):
+                    self._unknown(node, key, path, context)
+                continue
+            if key in self.later:
+                message = f'"{key}" is valid Compose that stackd does not carry out yet; it has no effect'
+                context.report.warning("unsupported-key", message, node.key_span(key), (*path, key))
+            if not rule.check(value, (*path, key), context):
+                node.drop(key)
+        missing = [key for key in self.required if key not in node.entries] if context.complete else []
+        for key in missing:
+            name = path[-1] if path else "the file"
+            context.report.error("missing-key", f'"{name}" needs the key "{key}"', node.span, path)
+        return not missing
+
+    def _unknown(self, node: Map, key: str, path: Path, context: Context) -> None:
+        owner = f'"{path[-1]}"' if path else "the top level of the file"
+        hint = self.dropped.get(key) or nearest(key, self.fields)
+        context.report.error("unknown-key", f'{owner} has no key "{key}"', node.key_span(key), (*path, key), hint)
+        node.drop(key)
+
+
+@dataclass(frozen=True)
+class Table(Rule):
+    """A mapping of names to `item`. A `pattern` restricts the names."""
+
+    item: Rule
+    pattern: re.Pattern[str] | None = None
+    wanted: str = "a mapping"
+    extensions: bool = False
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        if not isinstance(node, Map):
+            return context.wrong(node, path, self.wanted)
+        for key, value in list(node.entries.items()):
+            if self.pattern is not None and not self.pattern.search(key):
+                message = f'"{key}" is not a name; letters, digits, ".", "_" and "-" make one'
+                context.report.error("bad-name", message, node.key_span(key), (*path, key))
+                node.drop(key)
+            elif not self.item.check(value, (*path, key), context):
+                node.drop(key)
+        return True
+
+
+@dataclass(frozen=True)
+class Either(Rule):
+    """A value whose rule depends on its kind; None forbids the kind. `wanted` names the choices."""
+
+    wanted: str
+    scalar: Rule | None = None
+    seq: Rule | None = None
+    map: Rule | None = None
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        match node:
+            case Scalar():
+                rule = self.scalar
+            case Seq():
+                rule = self.seq
+            case Map():
+                rule = self.map
+        if rule is None:
+            return context.wrong(node, path, self.wanted)
+        return rule.check(node, path, context)
+
+
+def found_kind(node: Node) -> str:
+    """The kind of a node for messages of other modules."""
+    return kind(node)

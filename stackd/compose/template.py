@@ -1,0 +1,145 @@
+"""Substituting `$NAME` and `${NAME...}` in one text, exactly as docker compose does (compose.md 4.1, 57 probes).
+
+Law: pure text in, pure text out; the first operator after the name counts, braces are balanced, a `$` that begins no
+reference is itself, an unset name gives "" and is reported back, never printed. Values that must stay secret taint the result.
+What this module does NOT do: walk trees or know which fields an unset name must not be used in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_NAMED = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_BRACED = re.compile(r"\{([_a-zA-Z][_a-zA-Z0-9]*)(?:(:?[-+?])(.*))?\}")
+
+
+class TemplateError(Exception):
+    """A reference that cannot be resolved; the text says why. Never leaves `stackd.compose`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What a name stands for: `shown` (given by the daemon, wins), then `hidden` (from `.env`: usable, never printed)."""
+
+    shown: Mapping[str, str]
+    hidden: Mapping[str, str] = field(default_factory=dict)
+
+    def find(self, name: str) -> tuple[str, bool] | None:
+        """The value of `name` and whether it is secret; None when unset."""
+        if name in self.shown:
+            return self.shown[name], False
+        if name in self.hidden:
+            return self.hidden[name], True
+        return None
+
+
+@dataclass(slots=True)
+class Substituted:
+    """The outcome: the text, whether it is secret, and the names that were unset and had no default."""
+
+    text: str
+    secret: bool = False
+    unset: list[str] = field(default_factory=list)
+
+
+def substitute(template: str, variables: Variables) -> Substituted:
+    """Resolve every reference in `template`. Raises TemplateError."""
+    if "$" not in template:
+        return Substituted(template)
+    out = Substituted("")
+    out.text = _expand(template, variables, out)
+    return out
+
+
+def _expand(template: str, variables: Variables, out: Substituted) -> str:
+    parts: list[str] = []
+    at = 0
+    while (dollar := template.find("$", at)) >= 0:
+        parts.append(template[at:dollar])
+        after = template[dollar + 1 : dollar + 2]
+        named = _NAMED.match(template, dollar + 1)
+        if after == "$":
+            parts.append("$")
+            at = dollar + 2
+        elif named is not None:
+            parts.append(_plain(named.group(), variables, out))
+            at = named.end()
+        elif after == "{":
+            braced = _BRACED.match(template, dollar + 1)
+            if braced is None:
+                raise TemplateError("bad-variable", f"{_excerpt(template[dollar:])} is not a variable reference; write $$ for a plain $")
+            parts.append(_braced(braced.group(), variables, out))
+            at = braced.end()
+        else:
+            parts.append("$")
+            at = dollar + 1
+    parts.append(template[at:])
+    return "".join(parts)
+
+
+def _excerpt(text: str) -> str:
+    line = text.split("\n", 1)[0]
+    end = line.find("}")
+    short = line[: end + 1] if end >= 0 else line
+    return f'"{short if len(short) <= 40 else short[:37] + "..."}"'
+
+
+def _plain(name: str, variables: Variables, out: Substituted) -> str:
+    found = variables.find(name)
+    if found is None:
+        out.unset.append(name)
+        return ""
+    out.secret = out.secret or found[1]
+    return found[0]
+
+
+def _braced(text: str, variables: Variables, out: Substituted) -> str:
+    """`text` runs from the first brace to the last one of the line; what follows the balancing brace is expanded apart."""
+    end = _balance(text)
+    rest, text = (text[end + 1 :], text[: end + 1]) if end >= 0 else ("", text)
+    found = _BRACED.fullmatch(text)
+    if found is None:
+        raise TemplateError("bad-variable", f"{_excerpt('$' + text)} is not a variable reference; write $$ for a plain $")
+    name, operator, word = found.groups()
+    if operator is None:
+        return _plain(name, variables, out) + _expand(rest, variables, out)
+    return _operated(name, operator, word, variables, out) + _expand(rest, variables, out)
+
+
+def _operated(name: str, operator: str, word: str, variables: Variables, out: Substituted) -> str:
+    found = variables.find(name)
+    value, secret = found or ("", False)
+    present = found is not None and (value != "" or not operator.startswith(":"))
+    kind = operator[-1]
+    if kind == "+":
+        if present:
+            return _expand(word, variables, out)
+    elif not present:
+        if kind == "?":
+            why = substitute(word, variables)
+            reason = f": {why.text}" if why.text and not why.secret else ""
+            raise TemplateError("missing-variable", f"required variable {name} is missing a value{reason}")
+        return _expand(word, variables, out)
+    out.secret = out.secret or secret
+    return value
+
+
+def _balance(text: str) -> int:
+    """The index of the brace that closes the first one; -1 when none does. A character after `{` is never looked at."""
+    depth, at = 0, 0
+    while at < len(text):
+        if text[at] == "}":
+            depth -= 1
+            if depth == 0:
+                return at
+        elif text[at] == "{":
+            depth += 1
+            at += 1
+        at += 1
+    return -1

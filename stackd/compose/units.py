@@ -1,0 +1,95 @@
+"""Durations, byte sizes and numbers, read and printed as docker compose does.
+
+Law: what Go's parsers accept is accepted and printed back in Go's form (`90s` -> `1m30s`); ValueError says what is wanted.
+Durations are integer nanoseconds inside, seconds (float) in the model. What this module does NOT do: positions.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from stackd.compose.scalars import go_float
+
+_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9,
+       "h": 3600 * 10**9, "d": 24 * 3600 * 10**9, "w": 7 * 24 * 3600 * 10**9}  # fmt: skip
+_PART = re.compile(r"([0-9]*\.?[0-9]*)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?([kKmMgGtTpP])?[iI]?[bB]?\Z")
+_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of `1m30s`, `1.5h`, `2d`; a bare number is refused. Raises ValueError."""
+    body = text[1:] if text[:1] in ("-", "+") else text
+    if body == "0":
+        return 0
+    total, at = 0.0, 0
+    whole = 0
+    while at < len(body):
+        part = _PART.match(body, at)
+        if part is None or part.group(1) in ("", "."):
+            raise ValueError("wants a duration like 10s, 1m30s or 500ms")
+        number, unit = part.groups()
+        if "." in number:
+            total += float(number) * _NS[unit]
+        else:
+            whole += int(number) * _NS[unit]
+        at = part.end()
+    if not body:
+        raise ValueError("wants a duration like 10s, 1m30s or 500ms")
+    value = whole + int(total)
+    return -value if text.startswith("-") else value
+
+
+def go_duration(ns: int) -> str:
+    """A duration as Go prints it: `1m30s`, `1.5s`, `100ms`, `0s`."""
+    if ns == 0:
+        return "0s"
+    sign, ns = ("-", -ns) if ns < 0 else ("", ns)
+    if ns < 10**9:
+        for unit, size in (("ms", 10**6), ("µs", 10**3), ("ns", 1)):
+            if ns >= size:
+                return f"{sign}{_decimal(ns, size)}{unit}"
+    hours, rest = divmod(ns, 3600 * 10**9)
+    minutes, rest = divmod(rest, 60 * 10**9)
+    seconds = f"{_decimal(rest, 10**9)}s"
+    if hours:
+        return f"{sign}{hours}h{minutes}m{seconds}"
+    return f"{sign}{minutes}m{seconds}" if minutes else f"{sign}{seconds}"
+
+
+def _decimal(value: int, size: int) -> str:
+    whole, rest = divmod(value, size)
+    if not rest:
+        return str(whole)
+    return f"{whole}.{str(rest).rjust(len(str(size)) - 1, '0').rstrip('0')}"
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of `10m`, `1.5gb`, `512`, `-1`; multiples are binary. Raises ValueError."""
+    if re.fullmatch(r"[-+]?[0-9]+", text):
+        return int(text)
+    found = _SIZE.match(text.strip())
+    if found is None:
+        raise ValueError("wants a size like 512m, 1g or a number of bytes")
+    number, unit = found.groups()
+    return int(float(number) * 1024 ** _POWER[(unit or "").lower()])
+
+
+def float32(value: float) -> float:
+    """The nearest single-precision number, as the shortest decimal that means it (Go's JSON for float32)."""
+    single: float = struct.unpack("f", struct.pack("f", value))[0]
+    for digits in range(1, 10):
+        short = float(f"{single:.{digits}g}")
+        if struct.unpack("f", struct.pack("f", short))[0] == single:
+            return short
+    return single
+
+
+def go_json_float(value: float) -> str:
+    """A float in Go's JSON: an exponent below 1e-6 and from 1e21 on."""
+    if value != 0 and (abs(value) < 1e-6 or abs(value) >= 1e21):
+        mantissa, _, exponent = go_float(value, exponent_at=-400).partition("e")
+        sign, digits = exponent[0], exponent[1:].lstrip("0") or "0"
+        return f"{mantissa}e{sign if sign == '-' else '+'}{digits if sign == '-' else digits.rjust(2, '0')}"
+    return go_float(value, exponent_at=30) if abs(value) >= 1e-4 or value == 0 else f"{value:.20f}".rstrip("0")

@@ -1,0 +1,243 @@
+"""YAML text to trees: libyaml's events, our own resolver, positions everywhere.
+
+Law: the dialect is go-yaml v4's as docker compose uses it (compose.md 4.6): scalars by `scalars.resolve`, duplicate keys are
+an error, an anchor may be given again (the later one counts), `<<` takes a mapping or a list of mappings, and a document
+that unfolds to more than 100 000 nodes is refused. `!reset` and `!override` are noted by path, for the merge.
+What this module does NOT do: interpolate, or know any key of Compose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import yaml
+from yaml.cyaml import CParser
+
+from stackd.compose.report import Report
+from stackd.compose.scalars import go_text, resolve
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
+from stackd.errors import Span
+
+NODE_BUDGET = 100_000
+_STR_TAGS = frozenset(("!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"))
+
+
+@dataclass(slots=True)
+class Document:
+    """One YAML document: its tree, and the paths of `!reset` and of `!override` in it."""
+
+    root: Node
+    resets: list[Path] = field(default_factory=list)
+    overrides: list[Path] = field(default_factory=list)
+
+
+class _Refused(Exception):
+    """Parsing cannot go on; carries what the diagnostic says. Never leaves this module."""
+
+    def __init__(self, code: str, message: str, span: Span) -> None:
+        super().__init__(message)
+        self.code, self.message, self.span = code, message, span
+
+
+@dataclass(slots=True)
+class _Raw:
+    """A node with its tag and, below `!reset`/`!override`, what must be noted when its path is known."""
+
+    node: Node
+    tag: str
+    pairs: list[tuple[str, Span, _Raw]] | None = None
+    items: list[_Raw] | None = None
+    size: int = 1
+
+
+def parse(data: bytes, file: str, report: Report) -> list[Document]:
+    """All documents of a file; [] after a diagnostic when the text is not YAML. Empty documents are left out."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as broken:
+        line = data.count(b"\n", 0, broken.start) + 1
+        report.error("bad-encoding", "this byte is not UTF-8 text", Span(file, line, 1))
+        return []
+    try:
+        return _Builder(text, file).documents()
+    except _Refused as refused:
+        report.error(refused.code, refused.message, refused.span)
+    except yaml.MarkedYAMLError as broken:
+        mark = broken.problem_mark or broken.context_mark
+        span = Span(file, mark.line + 1, mark.column + 1) if mark else Span(file)
+        report.error("bad-yaml", _words(broken, text, span), span)
+    except yaml.YAMLError as broken:
+        place = getattr(broken, "position", None)
+        line = text.count("\n", 0, place) + 1 if isinstance(place, int) else 0
+        report.error("bad-yaml", f"this is not YAML: {str(broken).splitlines()[0]}", Span(file, line, 1 if line else 0))
+    return []
+
+
+def _words(broken: yaml.MarkedYAMLError, text: str, span: Span) -> str:
+    """libyaml's complaint, in words that say what to do where that is known."""
+    problem = str(broken.problem or broken.context or "broken text")
+    lines = text.splitlines()
+    line = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())] or "tab" in problem or "'\\t'" in problem:
+        return "a tab indents this line; YAML wants spaces"
+    if "while scanning a quoted scalar" in str(broken.context) and broken.context_mark is not None:
+        opened = f"{broken.context_mark.line + 1}:{broken.context_mark.column + 1}"
+        return f"the text ends inside the quotes opened at {opened}; the closing quote is missing"
+    if "mapping values are not allowed" in problem:
+        if ": " in line[: span.column - 1]:
+            return 'a second ": " stands in this line; quote the value, or put the key on a line of its own'
+        return 'the line above has no ": " or a value of its own, so this key cannot stand under it'
+    if "could not find expected ':'" in problem:
+        return 'a key without ": " stands before this line'
+    if "while parsing a flow" in str(broken.context) and broken.context_mark is not None:
+        opened = f"{broken.context_mark.line + 1}:{broken.context_mark.column + 1}"
+        return f"a bracket opened at {opened} is not closed, or a comma is missing"
+    if "did not find expected key" in problem or "expected <block end>" in problem or "did not find expected '-'" in problem:
+        return "the indentation of this line fits none of the lines above"
+    context = f" {broken.context}" if broken.context else ""
+    return f"this is not YAML: {problem}{context}"
+
+
+class _Builder:
+    """Turns the events of one text into documents; built for one use."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._parser = CParser(text)
+        self._file = file
+        self._anchors: dict[str, _Raw | None] = {}
+        self._total = 0
+
+    def documents(self) -> list[Document]:
+        found: list[Document] = []
+        get = self._parser.get_event
+        while True:
+            event = get()
+            match event:
+                case yaml.StreamEndEvent() | None:
+                    return found
+                case yaml.DocumentStartEvent():
+                    self._anchors, self._total = {}, 0
+                    raw = self._node(get())
+                    document = Document(raw.node)
+                    _note(raw, (), document)
+                    if not (isinstance(raw.node, Scalar) and raw.node.value is None):
+                        found.append(document)
+
+    def _span(self, event: yaml.Event) -> Span:
+        mark = event.start_mark
+        return Span(self._file, mark.line + 1, mark.column + 1)
+
+    def _spend(self, amount: int, span: Span) -> None:
+        self._total += amount
+        if self._total > NODE_BUDGET:
+            raise _Refused("too-big", f"the document unfolds to more than {NODE_BUDGET} nodes", span)
+
+    def _node(self, event: yaml.Event) -> _Raw:
+        span = self._span(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event.anchor, span)
+        self._spend(1, span)
+        anchor = event.anchor
+        if anchor is not None:
+            self._anchors[anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            raw = self._scalar(event, span)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            raw = self._sequence(span, event.tag or "")
+        else:
+            raw = self._mapping(span, getattr(event, "tag", None) or "")
+        if anchor is not None:
+            self._anchors[anchor] = raw
+        return raw
+
+    def _alias(self, anchor: str, span: Span) -> _Raw:
+        if anchor not in self._anchors:
+            raise _Refused("bad-yaml", f"*{anchor} names no anchor defined above", span)
+        raw = self._anchors[anchor]
+        if raw is None:
+            raise _Refused("bad-yaml", f"the anchor &{anchor} contains itself", span)
+        self._spend(raw.size, span)
+        return raw
+
+    def _scalar(self, event: yaml.ScalarEvent, span: Span) -> _Raw:
+        tag = event.tag or ""
+        if not event.style and (event.implicit[0] or tag in ("!reset", "!override")):
+            return _Raw(Scalar(resolve(event.value), span), tag)
+        return _Raw(Scalar(_tagged(event.value, tag, span), span), tag)
+
+    def _sequence(self, span: Span, tag: str) -> _Raw:
+        items: list[_Raw] = []
+        get = self._parser.get_event
+        while not isinstance(event := get(), yaml.SequenceEndEvent):
+            items.append(self._node(event))
+        size = 1 + sum(item.size for item in items)
+        kept = [item.node for item in items if item.tag != "!reset"]
+        return _Raw(Seq(kept, span), tag, items=items, size=size)
+
+    def _mapping(self, span: Span, tag: str) -> _Raw:
+        pairs: list[tuple[str, Span, _Raw]] = []
+        node = Map({}, span)
+        merged: list[_Raw] = []
+        size = 1
+        get = self._parser.get_event
+        while not isinstance(event := get(), yaml.MappingEndEvent):
+            key, place = self._key(event)
+            value = self._node(get())
+            size += value.size + 1
+            if key == "<<" and isinstance(event, yaml.ScalarEvent) and not event.style:
+                merged.append(value)
+                continue
+            if key in node.entries or any(key == known for known, _, _ in pairs if value.tag == "!reset"):
+                first = node.keys[key].line if key in node.keys else 0
+                raise _Refused("duplicate-key", f'"{key}" stands here a second time (first in line {first})', place)
+            pairs.append((key, place, value))
+            if value.tag != "!reset":
+                node.put(key, value.node, place)
+        for value in merged:
+            self._merge(node, value, pairs)
+        return _Raw(node, tag, pairs=pairs, size=size)
+
+    def _key(self, event: yaml.Event) -> tuple[str, Span]:
+        span = self._span(event)
+        raw = self._node(event)
+        if not isinstance(raw.node, Scalar):
+            raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}", span)
+        if isinstance(event, yaml.ScalarEvent):
+            # A number or boolean as a key stands for its own text.
+            return (event.value if isinstance(raw.node.value, str) else go_text(raw.node.value)), span
+        return go_text(raw.node.value), span
+
+    def _merge(self, node: Map, value: _Raw, pairs: list[tuple[str, Span, _Raw]]) -> None:
+        """`<<`: what the mapping does not say itself comes from the merged ones, the first of a list first."""
+        sources = value.items if value.items is not None else [value]
+        for source in sources:
+            if not isinstance(source.node, Map) or source.pairs is None:
+                raise _Refused("bad-merge", f"<< wants a mapping or a list of mappings, found {kind(source.node)}", source.node.span)
+            for key, place, item in source.pairs:
+                if key not in node.entries and item.tag != "!reset":
+                    node.put(key, item.node, place)
+                    pairs.append((key, place, item))
+
+
+def _tagged(text: str, tag: str, span: Span) -> bool | int | float | str | None:
+    if tag in _STR_TAGS or not tag.startswith("tag:yaml.org,2002:"):
+        return text
+    name = tag.rpartition(":")[2]
+    value = resolve(text)
+    fits = {"int": int, "float": (int, float), "bool": bool, "null": type(None), "timestamp": str}.get(name)
+    if fits is None or not isinstance(value, fits):  # type: ignore[arg-type]
+        raise _Refused("bad-yaml", f"!!{name} does not fit this value", span)
+    return value
+
+
+def _note(raw: _Raw, path: Path, document: Document) -> None:
+    """Write down the paths of `!reset` and `!override`."""
+    if raw.tag == "!reset":
+        document.resets.append(path)
+        return
+    if raw.tag == "!override":
+        document.overrides.append(path)
+    for key, _, value in raw.pairs or ():
+        _note(value, (*path, key), document)
+    for index, item in enumerate(raw.items or ()):
+        _note(item, (*path, str(index)), document)
