@@ -1,9 +1,9 @@
 """When is a stack, or a service, really gone? Removing asks for more than adding.
 
 Law: PURE: readings and instants in, fates out. A stack is removed only after its entry has been missing for some time
-from a stacks directory that is readable and still the same directory; never when more than a share of all stacks went at
-once, never when it merely has another name or folder now: those wait for a person. A service counts as gone only after
-two equal readings. When in doubt everything runs on. What this module does NOT do: read the disk or touch containers.
+from a stacks directory that is readable and still the same directory; never when more than a share of all stacks went
+at once, never when it merely has another name or folder now: those wait for a person. A service counts as gone only
+after two equal readings. In doubt everything runs on. What this module does NOT do: read the disk or touch containers.
 """
 
 from __future__ import annotations
