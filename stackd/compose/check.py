@@ -1,6 +1,7 @@
 """References within a definition: does everything that is named exist, and does nothing wait for itself.
 
-Law: what docker compose refuses is refused, with all findings at once and each at its place. Works on the normalised tree.
+Law: what docker compose refuses is refused, with all findings at once and each at its place. Works on the normalised
+tree.
 What this module does NOT do: check single values (`rules`).
 """
 
@@ -62,7 +63,11 @@ def _container_names(everyone: dict[str, Map], left_out: frozenset[str], report:
 
 
 def _cycles(everyone: dict[str, Map], left_out: frozenset[str], report: Report) -> None:
-    graph = {name: [dep for dep in _dependencies(service) if dep in everyone] for name, service in everyone.items() if name not in left_out}
+    graph = {
+        name: [dep for dep in _dependencies(service) if dep in everyone]
+        for name, service in everyone.items()
+        if name not in left_out
+    }
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as cycle:
@@ -85,7 +90,9 @@ def _is(node: Node | None, value: object) -> bool:
 class _Service:
     """The checks of one service."""
 
-    def __init__(self, root: Map, everyone: dict[str, Map], left_out: frozenset[str], name: str, report: Report) -> None:
+    def __init__(
+        self, root: Map, everyone: dict[str, Map], left_out: frozenset[str], name: str, report: Report
+    ) -> None:
         self._root, self._everyone, self._left_out = root, everyone, left_out
         self._name, self._report = name, report
 
@@ -97,7 +104,11 @@ class _Service:
             message = f'"{self._name}" has neither "image" nor "build"'
             self._report.error("missing-key", message, service.span, self._path())
         build = service.get("build")
-        if isinstance(build, Map) and not is_null(build.get("dockerfile_inline")) and not is_null(build.get("dockerfile")):
+        if (
+            isinstance(build, Map)
+            and not is_null(build.get("dockerfile_inline"))
+            and not is_null(build.get("dockerfile"))
+        ):
             message = '"dockerfile" and "dockerfile_inline" exclude each other'
             self._report.error("bad-value", message, build.key_span("dockerfile_inline"), self._path("build"))
         self._networks(service)
@@ -116,7 +127,9 @@ class _Service:
         known = table.entries if isinstance(table, Map) else {}
         if node is not None and text(node) not in known:
             message = f'{quote(node)} is not defined under the top-level "{section}"'
-            self._report.error(f"undefined-{section[:-1]}", message, node.span, self._path(*path), nearest(text(node), known))
+            self._report.error(
+                f"undefined-{section[:-1]}", message, node.span, self._path(*path), nearest(text(node), known)
+            )
 
     def _networks(self, service: Map) -> None:
         node = service.get("networks")
@@ -145,7 +158,9 @@ class _Service:
             if target is None:
                 self._report.error("missing-key", 'a mount needs "target"', mount.span, self._path(*path))
             elif text(target) in taken:
-                self._report.error("duplicate-mount", f"{quote(target)} is mounted twice", target.span, self._path(*path))
+                self._report.error(
+                    "duplicate-mount", f"{quote(target)} is mounted twice", target.span, self._path(*path)
+                )
             taken.add(text(target))
 
     def _depends(self, service: Map) -> None:
@@ -161,15 +176,23 @@ class _Service:
                     self._report.error("inactive-service", message, span, self._path("depends_on", name))
             else:
                 message = f'"{self._name}" needs the service "{name}", which is not defined'
-                self._report.error("undefined-service", message, span, self._path("depends_on", name), nearest(name, self._everyone))
+                self._report.error(
+                    "undefined-service", message, span, self._path("depends_on", name), nearest(name, self._everyone)
+                )
 
     def _scale(self, service: Map) -> None:
         deploy = service.get("deploy")
         replicas = deploy.get("replicas") if isinstance(deploy, Map) else None
-        counts = [node for node in (service.get("scale"), replicas) if isinstance(node, Scalar) and isinstance(node.value, int)]
+        counts = [
+            node
+            for node in (service.get("scale"), replicas)
+            if isinstance(node, Scalar) and isinstance(node.value, int)
+        ]
         for node in counts:
             if isinstance(node.value, int) and node.value < 0:
-                self._report.error("bad-value", "a number of containers cannot be negative", node.span, self._path("scale"))
+                self._report.error(
+                    "bad-value", "a number of containers cannot be negative", node.span, self._path("scale")
+                )
         if len(counts) == 2 and counts[0].value != counts[1].value:
             message = f'"scale" is {quote(counts[0])} and "deploy.replicas" is {quote(counts[1])}; they must agree'
             self._report.error("bad-value", message, counts[0].span, self._path("scale"))

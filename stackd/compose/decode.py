@@ -1,7 +1,8 @@
 """From the normalised tree to canonical values: what `docker-compose config --format json` shows, and what it hashes.
 
-Law: fields come in the order of docker compose's own structs, because the config hash depends on it; a zero value is left
-out unless the real one keeps it. What this module does NOT do: know the keys (`fields`) or hash.
+Law: fields come in the order of docker compose's own structs, because the config hash depends on it; a zero value is
+left out unless the real one keeps it.
+What this module does NOT do: know the keys (`fields`) or hash.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ Decoder: TypeAlias = "Callable[[Node, Place], Json]"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One key of a struct. `keep`: a zero value is shown when the key is given; `always`: shown even when absent, as `empty`."""
+    """One key of a struct. `keep`: a zero value is shown when the key is given; `always`: shown even when absent, as
+    `empty`.
+    """
 
     name: str
     decoder: Decoder
@@ -61,7 +64,7 @@ def struct(node: Map, fields: tuple[Field, ...], place: Place) -> dict[str, Json
 
 
 def _zero(value: Json) -> bool:
-    return value is None or value is False or value in ("", 0, [], {}) and value is not True
+    return value is None or value is False or (value in ("", 0, [], {}) and value is not True)
 
 
 def record(fields: tuple[Field, ...]) -> Decoder:
@@ -253,7 +256,9 @@ def file_mode(node: Node, place: Place) -> Json:
         value = node.value if isinstance(node, Scalar) else 0
         return f"0{int(value, 8) if isinstance(value, str) else int(value or 0):o}"
     except ValueError:
-        place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants an octal mode', node.span, place.path)
+        place.report.error(
+            "bad-value", f'"{place.path[-1]}" is {quote(node)}, wants an octal mode', node.span, place.path
+        )
         return "0"
 
 

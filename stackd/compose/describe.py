@@ -1,7 +1,8 @@
 """Where each field of a service was written, and how it may be shown.
 
-Law: every leaf has a path (`environment.MODE`, `ports.80/tcp`, `command`), a span and a printable value; what a secret key
-holds, what `.env` contributed to and the user part of URLs never appear. What this module does NOT do: compare (`explain`).
+Law: every leaf has a path (`environment.MODE`, `ports.80/tcp`, `command`), a span and a printable value; what a secret
+key holds, what `.env` contributed to and the user part of URLs never appear.
+What this module does NOT do: compare (`explain`).
 """
 
 from __future__ import annotations
@@ -93,7 +94,13 @@ def _pairs(out: Description, path: str, node: Node) -> None:
         hidden = item.secret or secret_key(name)
         if path == "environment" and hidden:
             out.secrets.add(name)
-        value = "unset" if item.value is None and path == "environment" else go_text(item.value) if item.value is not None else ""
+        value = (
+            "unset"
+            if item.value is None and path == "environment"
+            else go_text(item.value)
+            if item.value is not None
+            else ""
+        )
         out.add(f"{path}.{name}", table.keys.get(name, item.span), value, secret=hidden)
 
 

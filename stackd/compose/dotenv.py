@@ -1,8 +1,8 @@
 """`.env` and `env_file` texts, by docker compose's grammar (compose.md 4.3).
 
-Law: what the real binary reads is what we read: `export`, `=` and `:`, bare names taken from the environment, quotes over
-several lines, `\\`-escapes in double quotes only, variables resolved from the project's environment first and then from
-earlier lines. `raw` is docker's own `--env-file` grammar. A mistake is a diagnostic with its line.
+Law: what the real binary reads is what we read: `export`, `=` and `:`, bare names taken from the environment, quotes
+over several lines, `\\`-escapes in double quotes only, variables resolved from the project's environment first and
+then from earlier lines. `raw` is docker's own `--env-file` grammar. A mistake is a diagnostic with its line.
 What this module does NOT do: decide which files are read or who wins.
 """
 
@@ -51,7 +51,9 @@ def parse(
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as broken:
-        report.error("bad-encoding", "this byte is not UTF-8 text", Span(file, data.count(b"\n", 0, broken.start) + 1, 1))
+        report.error(
+            "bad-encoding", "this byte is not UTF-8 text", Span(file, data.count(b"\n", 0, broken.start) + 1, 1)
+        )
         return {}
     reader = _Reader(text, file, variables, report)
     reader.earlier = earlier or {}
@@ -189,7 +191,9 @@ class _Reader:
             self._report.error(broken.code, broken.message, self.span(at))
             return "", False
         for name in result.unset:
-            self._report.warning("unset-variable", f"the variable {name} is not set; an empty text stands in for it", self.span(at))
+            self._report.warning(
+                "unset-variable", f"the variable {name} is not set; an empty text stands in for it", self.span(at)
+            )
         return result.text, result.secret
 
 

@@ -1,8 +1,9 @@
 """A service's environment: what its env files give, under what it declares itself.
 
-Law: files in order, later ones win, the service's own `environment` wins over all, a name declared there without a value
-stays without one; references in a file see the project's variables, then the service's, then earlier lines. Each variable
-keeps its place. What this module does NOT do: read the disk (the caller gives `read`).
+Law: files in order, later ones win, the service's own `environment` wins over all, a name declared there without a
+value stays without one; references in a file see the project's variables, then the service's, then earlier lines. Each
+variable keeps its place.
+What this module does NOT do: read the disk (the caller gives `read`).
 """
 
 from __future__ import annotations
@@ -47,12 +48,18 @@ def resolve_environment(service: Map, variables: Variables, reader: Reader, secr
     declared = service.get("environment")
     own = pairs(declared) if declared is not None else Map({}, service.span)
     if files:
-        visible = {name: go_text(node.value) for name, node in own.entries.items() if isinstance(node, Scalar) and node.value is not None}
+        visible = {
+            name: go_text(node.value)
+            for name, node in own.entries.items()
+            if isinstance(node, Scalar) and node.value is not None
+        }
         known = Variables(variables.shown, {**visible, **variables.hidden})
         found: dict[str, dotenv.EnvValue] = {}
         for entry in files:
             if isinstance(entry, Map):
-                found.update(_file(entry, known, reader, {name: held.value for name, held in found.items()}, secret_file))
+                found.update(
+                    _file(entry, known, reader, {name: held.value for name, held in found.items()}, secret_file)
+                )
         merged: dict[str, Node] = {name: Scalar(held.value, held.span, held.secret) for name, held in found.items()}
         keys = {name: held.span for name, held in found.items()}
         own = Map({**merged, **own.entries}, own.span, {**keys, **own.keys})
@@ -70,7 +77,9 @@ def _file(
     if data is None:
         required = entry.get("required")
         if not isinstance(required, Scalar) or required.value not in (False, "false"):
-            reader.report.error("missing-file", f"env file {path.name} does not exist", span.span, hint="required: false allows that")
+            reader.report.error(
+                "missing-file", f"env file {path.name} does not exist", span.span, hint="required: false allows that"
+            )
         return {}
     match text(entry.get("format")):
         case "":

@@ -148,10 +148,12 @@ class _Service:
                 self._report.error("bad-volume", f"{quote(item)} {wrong}", item.span, path)
                 continue
             if volume.drive and not volume.bind:
-                message = f"{quote(item)} reads as a Windows drive, so there is no volume of that name here; use a longer name"
+                message = f"{quote(item)} reads as a Windows drive and names no volume; use a longer name"
                 self._report.warning("drive-letter", message, item.span, path)
             for option in volume.unknown:
-                self._report.warning("unknown-option", f'the option "{option}" means nothing for a volume', item.span, path)
+                self._report.warning(
+                    "unknown-option", f'the option "{option}" means nothing for a volume', item.span, path
+                )
             items.append(_volume(volume, item))
         node.items = items
 

@@ -1,7 +1,8 @@
 """`extends`: refused for now, on its line.
 
-Law: a service that says `extends` is not what its own keys say, so running it without would be wrong: an error, and the last
-good definition stays. What this module does NOT do: resolve it (the Compose issue does).
+Law: a service that says `extends` is not what its own keys say, so running it without would be wrong: an error, and
+the last good definition stays.
+What this module does NOT do: resolve it (the Compose issue does).
 """
 
 from __future__ import annotations

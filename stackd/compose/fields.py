@@ -1,6 +1,7 @@
 """The structs of docker compose v5.6.1, field by field, in the order that its config hash depends on.
 
-Law: this order is a fact about the real binary (compose.md 3.7), held by the oracle tests; change nothing here without them.
+Law: this order is a fact about the real binary (compose.md 3.7), held by the oracle tests; change nothing here without
+them.
 What this module does NOT do: decode.
 """
 
@@ -34,7 +35,8 @@ _DEVICE_REQUEST = (
     Field("options", pairs),
 )  # fmt: skip
 _FILE_MOUNT = (
-    Field("source", text), Field("target", text), Field("uid", text), Field("gid", text), Field("mode", file_mode, keep=True)
+    Field("source", text), Field("target", text), Field("uid", text), Field("gid", text), Field("mode", file_mode,
+    keep=True)
 )  # fmt: skip
 _HOOK = (
     Field("command", command, always=True), Field("image", text), Field("user", text), Field("privileged", boolean),
@@ -53,9 +55,11 @@ _UPDATE = (
     Field("max_failure_ratio", single), Field("order", text),
 )  # fmt: skip
 _RESOURCE = (
-    Field("cpus", single), Field("memory", size), Field("pids", integer), Field("devices", many(record(_DEVICE_REQUEST))),
+    Field("cpus", single), Field("memory", size), Field("pids", integer), Field("devices",
+    many(record(_DEVICE_REQUEST))),
     Field("generic_resources", many(record((
-        Field("discrete_resource_spec", record((Field("kind", text), Field("value", integer, always=True, empty=0))), keep=True),
+        Field("discrete_resource_spec", record((Field("kind", text), Field("value", integer, always=True, empty=0))),
+        keep=True),
     )))),
 )  # fmt: skip
 _DEPLOY = (
@@ -64,7 +68,8 @@ _DEPLOY = (
     Field("labels", pairs),
     Field("update_config", record(_UPDATE), keep=True),
     Field("rollback_config", record(_UPDATE), keep=True),
-    Field("resources", record((Field("limits", record(_RESOURCE), keep=True), Field("reservations", record(_RESOURCE), keep=True))),
+    Field("resources", record((Field("limits", record(_RESOURCE), keep=True), Field("reservations", record(_RESOURCE),
+    keep=True))),
           always=True, empty={}),
     Field("restart_policy", record((
         Field("condition", text), Field("delay", duration, keep=True), Field("max_attempts", integer, keep=True),
@@ -78,7 +83,8 @@ _DEPLOY = (
 )  # fmt: skip
 _BUILD = (
     Field("context", text), Field("dockerfile", text), Field("dockerfile_inline", text), Field("entitlements", texts),
-    Field("args", pairs_or_null), Field("provenance", text), Field("sbom", text), Field("ssh", pairs), Field("labels", pairs),
+    Field("args", pairs_or_null), Field("provenance", text), Field("sbom", text), Field("ssh", pairs), Field("labels",
+    pairs),
     Field("cache_from", texts), Field("cache_to", texts), Field("no_cache", boolean), Field("no_cache_filter", texts),
     Field("additional_contexts", pairs), Field("pull", boolean), Field("extra_hosts", hosts), Field("isolation", text),
     Field("network", text), Field("target", text), Field("secrets", many(record(_FILE_MOUNT))), Field("shm_size", size),
@@ -91,24 +97,32 @@ _HEALTH = (
 )  # fmt: skip
 _SERVICE_NETWORK = (
     Field("aliases", texts), Field("driver_opts", pairs), Field("gw_priority", integer), Field("interface_name", text),
-    Field("ipv4_address", text), Field("ipv6_address", text), Field("link_local_ips", texts), Field("mac_address", text),
+    Field("ipv4_address", text), Field("ipv6_address", text), Field("link_local_ips", texts), Field("mac_address",
+    text),
     Field("priority", integer),
 )  # fmt: skip
 _PORT = (
-    Field("name", text), Field("mode", text), Field("host_ip", text), Field("target", integer), Field("published", text),
+    Field("name", text), Field("mode", text), Field("host_ip", text), Field("target", integer), Field("published",
+    text),
     Field("protocol", text), Field("app_protocol", text),
 )  # fmt: skip
 BIND = (
-    Field("selinux", text), Field("propagation", text), Field("create_host_path", boolean, keep=True), Field("recursive", text)
+    Field("selinux", text), Field("propagation", text), Field("create_host_path", boolean, keep=True),
+    Field("recursive", text)
 )  # fmt: skip
 _MOUNT = (
-    Field("type", text), Field("source", text), Field("target", text), Field("read_only", boolean), Field("consistency", text),
+    Field("type", text), Field("source", text), Field("target", text), Field("read_only", boolean),
+    Field("consistency", text),
     Field("bind", record(BIND), keep=True),
     Field("volume", record((Field("labels", pairs), Field("nocopy", boolean), Field("subpath", text))), keep=True),
     Field("tmpfs", record((Field("size", size), Field("mode", integer))), keep=True),
     Field("image", record((Field("subpath", text),)), keep=True),
 )  # fmt: skip
-_DEPENDENCY = (Field("condition", text), Field("restart", boolean), Field("required", boolean, always=True, empty=False))
+_DEPENDENCY = (
+    Field("condition", text),
+    Field("restart", boolean),
+    Field("required", boolean, always=True, empty=False),
+)
 _TRIGGER = (
     Field("path", text, always=True, empty=""), Field("action", text, always=True, empty=""), Field("target", text),
     Field("exec", record(_HOOK), always=True, empty={"command": None}), Field("include", texts), Field("ignore", texts),
@@ -123,7 +137,8 @@ SERVICE: tuple[Field, ...] = (
     Field("develop", record((Field("watch", many(record(_TRIGGER))),)), keep=True),
     Field("blkio_config", record(_BLKIO), keep=True),
     Field("cap_add", texts), Field("cap_drop", texts), Field("cgroup_parent", text), Field("cgroup", text),
-    Field("cpu_count", integer), Field("cpu_percent", single), Field("cpu_period", integer), Field("cpu_quota", integer),
+    Field("cpu_count", integer), Field("cpu_percent", single), Field("cpu_period", integer), Field("cpu_quota",
+    integer),
     Field("cpu_rt_period", integer), Field("cpu_rt_runtime", integer), Field("cpus", single), Field("cpuset", text),
     Field("cpu_shares", integer),
     Field("command", command, always=True),
@@ -149,12 +164,14 @@ SERVICE: tuple[Field, ...] = (
     Field("image", text), Field("init", boolean, keep=True), Field("ipc", text), Field("isolation", text),
     Field("labels", pairs), Field("label_file", texts), Field("links", texts),
     Field("logging", record((Field("driver", text), Field("options", pairs))), keep=True),
-    Field("mem_limit", size), Field("mem_reservation", size), Field("memswap_limit", size), Field("mem_swappiness", size),
+    Field("mem_limit", size), Field("mem_reservation", size), Field("memswap_limit", size), Field("mem_swappiness",
+    size),
     Field("mac_address", text),
     Field("models", table(record((Field("endpoint_var", text), Field("model_var", text))))),
     Field("network_mode", text),
     Field("networks", table(record(_SERVICE_NETWORK))),
-    Field("oom_kill_disable", boolean), Field("oom_score_adj", integer), Field("pid", text), Field("pids_limit", integer),
+    Field("oom_kill_disable", boolean), Field("oom_score_adj", integer), Field("pid", text), Field("pids_limit",
+    integer),
     Field("platform", text),
     Field("ports", many(record(_PORT))),
     Field("privileged", boolean), Field("pull_policy", text), Field("read_only", boolean), Field("restart", text),
@@ -164,7 +181,8 @@ SERVICE: tuple[Field, ...] = (
     Field("sysctls", pairs), Field("tmpfs", texts), Field("tty", boolean), Field("ulimits", table(ulimit)),
     Field("use_api_socket", boolean), Field("user", text), Field("userns_mode", text), Field("uts", text),
     Field("volumes", many(record(_MOUNT))), Field("volumes_from", texts), Field("working_dir", text),
-    Field("pre_start", many(record(_HOOK))), Field("post_start", many(record(_HOOK))), Field("pre_stop", many(record(_HOOK))),
+    Field("pre_start", many(record(_HOOK))), Field("post_start", many(record(_HOOK))), Field("pre_stop",
+    many(record(_HOOK))),
 )  # fmt: skip
 
 _POOL = (
@@ -178,10 +196,12 @@ NETWORK: tuple[Field, ...] = (
     Field("enable_ipv4", boolean, keep=True), Field("enable_ipv6", boolean, keep=True),
 )  # fmt: skip
 VOLUME: tuple[Field, ...] = (
-    Field("name", text), Field("driver", text), Field("driver_opts", pairs), Field("external", boolean), Field("labels", pairs)
+    Field("name", text), Field("driver", text), Field("driver_opts", pairs), Field("external", boolean),
+    Field("labels", pairs)
 )  # fmt: skip
 FILE_OBJECT: tuple[Field, ...] = (
-    Field("name", text), Field("file", text), Field("environment", text), Field("content", text), Field("external", boolean),
+    Field("name", text), Field("file", text), Field("environment", text), Field("content", text), Field("external",
+    boolean),
     Field("labels", pairs), Field("driver", text), Field("driver_opts", pairs), Field("template_driver", text),
 )  # fmt: skip
 MODEL: tuple[Field, ...] = (

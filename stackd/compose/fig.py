@@ -9,8 +9,8 @@ What this module does NOT do: validate values; the common route does.
 from __future__ import annotations
 
 from stackd.compose.report import Report, quote
-from stackd.compose.tree import Map, Node, Scalar, Seq
 from stackd.compose.short import is_path
+from stackd.compose.tree import Map, Node, Scalar, Seq
 from stackd.errors import Span
 
 _RENAMED = {"net": "network_mode"}
@@ -19,7 +19,11 @@ _TOO_NEW = frozenset(("networks", "depends_on", "configs", "secrets", "deploy", 
 
 def translate(root: Map, report: Report) -> Map:
     """The same definition with a `services:` key. A file that has one already is returned as it is."""
-    if "services" in root.entries and isinstance(root.entries["services"], Map) and not _is_service(root.entries["services"]):
+    if (
+        "services" in root.entries
+        and isinstance(root.entries["services"], Map)
+        and not _is_service(root.entries["services"])
+    ):
         return root
     services = Map({}, root.span)
     volumes = Map({}, root.span)
@@ -41,7 +45,9 @@ def translate(root: Map, report: Report) -> Map:
 
 def _is_service(node: Map) -> bool:
     """True for a service that happens to be called `services`."""
-    return bool({"image", "build"} & node.entries.keys()) and not any(isinstance(item, Map) for item in node.entries.values())
+    return bool({"image", "build"} & node.entries.keys()) and not any(
+        isinstance(item, Map) for item in node.entries.values()
+    )
 
 
 def _service(name: str, node: Map, report: Report) -> Map:

@@ -47,10 +47,10 @@ def dialects(service: Mapping[str, Json]) -> tuple[str, str]:
     deploy = kept.get("deploy")
     if isinstance(deploy, dict):
         kept["deploy"] = {key: value for key, value in deploy.items() if key != "replicas"}
-    return go_json({**kept, **_binds(kept, v2=False)}), go_json({**kept, **_binds(kept, v2=True)})
+    return go_json({**kept, **shown_binds(kept, v2=False)}), go_json({**kept, **shown_binds(kept, v2=True)})
 
 
-def _binds(service: Mapping[str, Json], *, v2: bool) -> dict[str, Json]:
+def shown_binds(service: Mapping[str, Json], *, v2: bool) -> dict[str, Json]:
     """The volumes with `create_host_path` shown as the dialect does: v5 only when false, v2 only when true."""
     volumes = service.get("volumes")
     if not isinstance(volumes, list):
@@ -80,7 +80,9 @@ def bound(text: str, parents: Mapping[str, str]) -> str:
         return f'"{found.group(1)}":"container:{parent}"' if parent else found.group()
 
     def taken(found: re.Match[str]) -> str:
-        return f'"volumes_from":[{",".join(go_json(_source(one, parents)) for one in json.loads(f"[{found.group(1)}]"))}]'
+        return (
+            f'"volumes_from":[{",".join(go_json(_source(one, parents)) for one in json.loads(f"[{found.group(1)}]"))}]'
+        )
 
     return _VOLUMES_FROM.sub(taken, _SERVICE_REFERENCE.sub(shared, text))
 

@@ -1,7 +1,8 @@
 """What a load begins with: which files make up a stack, and what the daemon's configuration says about loading.
 
-Law: the files are chosen as docker compose chooses them; `fig.yml` is stackd's own last resort. Pure: the caller tells which
-names are present. What this module does NOT do: read or watch anything.
+Law: the files are chosen as docker compose chooses them; `fig.yml` is stackd's own last resort. Pure: the caller tells
+which names are present.
+What this module does NOT do: read or watch anything.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ OVERRIDE_NAMES = (
 class StackInputs:
     """One stack to load.
 
-    `folder` is its real path; `config_files` absolute, in merge order; `env_file` its `.env` (need not exist); `env_files`
-    further ones from the daemon's configuration (later ones win, all lose to `.env`); `profiles` those to enable;
-    `default_restart` what a service gets that says nothing.
+    `folder` is its real path; `config_files` absolute, in merge order; `env_file` its `.env` (need not exist);
+    `env_files` further ones from the daemon's configuration (later ones win, all lose to `.env`); `profiles` those
+    to enable; `default_restart` what a service gets that says nothing.
     """
 
     folder: Path

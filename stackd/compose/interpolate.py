@@ -1,8 +1,9 @@
 """Resolving variables in a whole document, and turning text into numbers and booleans where a key wants them.
 
-Law: values only, never keys; per file, before merge; the result is a fresh tree (anchors no longer share nodes). An unset
-variable without default is a warning, and an error where "" would be taken for something else: image, volumes, ports,
-secret and config files (`${HOME}/data` must never become `/data`). Casts as docker compose does (its list of paths).
+Law: values only, never keys; per file, before merge; the result is a fresh tree (anchors no longer share nodes). An
+unset variable without default is a warning, and an error where "" would be taken for something else: image, volumes,
+ports, secret and config files (`${HOME}/data` must never become `/data`). Casts as docker compose does (its list of
+paths).
 What this module does NOT do: validate.
 """
 
@@ -65,7 +66,8 @@ _SERVICE_CASTS: dict[_Cast, tuple[str, ...]] = {
         "cpus", "cpu_percent", "deploy.update_config.max_failure_ratio", "deploy.rollback_config.max_failure_ratio",
     ),
     to_bool: (
-        "init", "depends_on.*.required", "depends_on.*.restart", "healthcheck.disable", "oom_kill_disable", "privileged",
+        "init", "depends_on.*.required", "depends_on.*.restart", "healthcheck.disable", "oom_kill_disable",
+        "privileged",
         "read_only", "stdin_open", "tty", "volumes.*.read_only", "volumes.*.volume.nocopy",
     ),
 }  # fmt: skip
@@ -113,7 +115,9 @@ class _Walk:
             case Map():
                 under = trie if isinstance(trie, dict) else {}
                 any_key = under.get("*")
-                entries = {key: self.node(item, (*path, key), under.get(key, any_key)) for key, item in node.entries.items()}
+                entries = {
+                    key: self.node(item, (*path, key), under.get(key, any_key)) for key, item in node.entries.items()
+                }
                 return Map(entries, node.span, dict(node.keys))
             case Seq():
                 each = trie.get("*") if isinstance(trie, dict) else None
@@ -135,7 +139,9 @@ class _Walk:
             value = 0 if cast is not to_bool else False
         elif cast is to_bool and node.value.lower() not in ("true", "false"):
             word = "true" if value else "false"
-            self._report.warning("old-boolean", f"{quote(node)} is not a boolean in YAML 1.2, write {word}", node.span, path)
+            self._report.warning(
+                "old-boolean", f"{quote(node)} is not a boolean in YAML 1.2, write {word}", node.span, path
+            )
         return Scalar(value, node.span, node.secret)
 
     def _substituted(self, node: Scalar, path: Path) -> Scalar:
@@ -147,7 +153,9 @@ class _Walk:
         for name in result.unset:
             if any(matches(path, strict) for strict in MUST_BE_SET):
                 message = f"the variable {name} is not set, and an empty text here would mean something else"
-                self._report.error("unset-variable", message, node.span, path, f"set it in .env, or write ${{{name}:-}}")
+                self._report.error(
+                    "unset-variable", message, node.span, path, f"set it in .env, or write ${{{name}:-}}"
+                )
             else:
                 message = f"the variable {name} is not set; an empty text stands in for it"
                 self._report.warning("unset-variable", message, node.span, path)

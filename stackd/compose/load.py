@@ -1,8 +1,9 @@
 """Loading a stack: from its files to a project, or to what is wrong with them.
 
-Law: `load` never raises for a user's mistake; every diagnostic that can be found is; an error anywhere leaves `project`
-None, and the caller keeps the last good one. Pure: `read` gives the files (OSError when it cannot), `env` the variables that
-the daemon passes on. What this module does NOT do: choose the files (`inputs`) or keep anything between two loads.
+Law: `load` never raises for a user's mistake; every diagnostic that can be found is; an error anywhere leaves
+`project` None, and the caller keeps the last good one. Pure: `read` gives the files (OSError when it cannot), `env`
+the variables that the daemon passes on.
+What this module does NOT do: choose the files (`inputs`) or keep anything between two loads.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from stackd.compose.decode import Place, struct
 from stackd.compose.environment import Reader, resolve_environment
 from stackd.compose.expand import expand
 from stackd.compose.extend import extend
+from stackd.compose.hash import shown_binds
 from stackd.compose.inputs import StackInputs, choose, stack_inputs
 from stackd.compose.interpolate import interpolate
 from stackd.compose.normalise import Surroundings, normalise, services, text
@@ -35,7 +37,12 @@ from stackd.model.spec import Loaded, Project, ServiceSpec
 
 __all__ = ["StackInputs", "canonical", "choose", "load", "stack_inputs"]
 
-_SECTIONS = {"networks": fields.NETWORK, "volumes": fields.VOLUME, "secrets": fields.FILE_OBJECT, "configs": fields.FILE_OBJECT}
+_SECTIONS = {
+    "networks": fields.NETWORK,
+    "volumes": fields.VOLUME,
+    "secrets": fields.FILE_OBJECT,
+    "configs": fields.FILE_OBJECT,
+}
 
 
 @dataclass(slots=True)
@@ -60,8 +67,12 @@ def load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, s
     return Loaded(None if report.failed else project, report.all(), files)
 
 
-def canonical(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> tuple[dict[str, Json] | None, Loaded]:
-    """The project in docker compose's canonical form (`stackd config`), None when an error forbids it. Secrets are shown."""
+def canonical(
+    inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]
+) -> tuple[dict[str, Json] | None, Loaded]:
+    """The project in docker compose's canonical form (`stackd config`), None when an error forbids it. Secrets are
+    shown.
+    """
     report = Report()
     state = _Load(inputs, env, report, Reader(read, report, {}))
     root = _definition(state)
@@ -70,12 +81,12 @@ def canonical(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[s
     if root is None or project is None or report.failed:
         return None, loaded
     out: dict[str, Json] = {"name": state.name, **_resources(state, root)}
-    active = {
-        name: struct(service, fields.SERVICE, Place(("services", name), report))
-        for name, service in sorted(services(root))
-        if name not in project.inactive
-    }
-    out["services"] = dict[str, Json](active)
+    active: dict[str, Json] = {}
+    for name, service in sorted(services(root), key=lambda pair: pair[0]):
+        if name not in project.inactive:
+            values = struct(service, fields.SERVICE, Place(("services", name), report))
+            active[name] = {**values, **shown_binds(values, v2=False)}
+    out["services"] = active
     return out, loaded
 
 
@@ -121,10 +132,14 @@ def _laid(state: _Load, root: Map | None, tree: Map, forgotten: list[tuple[str, 
         rules.TOP.check(root, (), Context(report))
     version = root.get("version")
     if version is not None:
-        report.warning("obsolete-key", '"version" has no meaning any more; remove it', root.key_span("version"), ("version",))
+        report.warning(
+            "obsolete-key", '"version" has no meaning any more; remove it', root.key_span("version"), ("version",)
+        )
         root.drop("version")
     if "include" in root.entries:
-        message = '"include" is valid Compose that stackd does not carry out yet; copy the included services into this file'
+        message = (
+            '"include" is valid Compose that stackd does not carry out yet; copy the included services into this file'
+        )
         report.error("unsupported-key", message, root.key_span("include"), ("include",))
     expand(root, report)
     unique(root)
@@ -194,7 +209,10 @@ def _name(state: _Load, roots: list[Map]) -> None:
 def _project(state: _Load, root: Map) -> Project:
     """The typed project; worthless when errors were reported."""
     found = state.variables.find("COMPOSE_PROFILES")
-    enabled = {*state.inputs.profiles, *(part.strip() for part in (found[0] if found else "").split(",") if part.strip())}
+    enabled = {
+        *state.inputs.profiles,
+        *(part.strip() for part in (found[0] if found else "").split(",") if part.strip()),
+    }
     left_out = profiles.inactive(root, enabled)
     check(root, left_out, state.report)
     one_shots = _one_shots(root)

@@ -1,8 +1,8 @@
 """Laying one file over another, by Compose's rules (compose.md 4.4).
 
-Law: mappings merge by key, lists are appended, single values are replaced, an empty value changes nothing; the exceptions
-stand in one table. The winning text keeps its span. Both trees belong to the merge. What this module does NOT do:
-drop repeated list items (`unique`).
+Law: mappings merge by key, lists are appended, single values are replaced, an empty value changes nothing; the
+exceptions stand in one table. The winning text keeps its span. Both trees belong to the merge.
+What this module does NOT do: drop repeated list items (`unique`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def _table(node: Node, path: Path) -> Map:
         if isinstance(item, Scalar):
             value: Node = Scalar(None, item.span)
             if path[-1] == "depends_on":
-                value = Map({"condition": Scalar("service_started", item.span), "required": Scalar(True, item.span)}, item.span)
+                value = Map(
+                    {"condition": Scalar("service_started", item.span), "required": Scalar(True, item.span)}, item.span
+                )
             table.put(str(item.value), value, item.span)
     return table
 
@@ -124,7 +126,9 @@ def _sequence(node: Node) -> list[Node]:
 def _hosts(base: Node, over: Node, path: Path, report: Report) -> Node:
     old = _sequence(base)
     known = {item.value for item in old if isinstance(item, Scalar)}
-    return Seq([*old, *(item for item in _sequence(over) if isinstance(item, Scalar) and item.value not in known)], over.span)
+    return Seq(
+        [*old, *(item for item in _sequence(over) if isinstance(item, Scalar) and item.value not in known)], over.span
+    )
 
 
 def _logging(base: Node, over: Node, path: Path, report: Report) -> Node:
@@ -165,7 +169,8 @@ _SPECIAL: tuple[tuple[Path, _Merger], ...] = tuple(
     for merger, texts in (
         (_ipam, ("networks.*.ipam.config",)),
         (_build, ("services.*.build",)),
-        (_replace, ("services.*.command", "services.*.entrypoint", "services.*.healthcheck.test", "services.*.ulimits.*")),
+        (_replace, ("services.*.command", "services.*.entrypoint", "services.*.healthcheck.test",
+                   "services.*.ulimits.*")),
         (_by_name, ("services.*.depends_on", "services.*.models", "services.*.networks")),
         (_hosts, ("services.*.extra_hosts", "services.*.build.extra_hosts")),
         (_logging, ("services.*.logging",)),

@@ -1,7 +1,8 @@
 """What a definition leaves unsaid, said: defaults, absolute paths, names, the default network, implied dependencies.
 
-Law: works in place on the merged, expanded tree; an implied node carries the span of what implied it. The outcome equals
-docker compose's normalised model. What this module does NOT do: turn values into Go's forms (`decode`).
+Law: works in place on the merged, expanded tree; an implied node carries the span of what implied it. The outcome
+equals docker compose's normalised model.
+What this module does NOT do: turn values into Go's forms (`decode`).
 """
 
 from __future__ import annotations
@@ -107,9 +108,7 @@ def _paths(service: Map, around: Surroundings) -> None:
             _resolve(mount, "source", around)
     labels = service.get("label_file")
     if isinstance(labels, Seq):
-        labels.items = [
-            Scalar(absolute(text(item), around.folder, around.home), item.span) for item in labels.items
-        ]
+        labels.items = [Scalar(absolute(text(item), around.folder, around.home), item.span) for item in labels.items]
 
 
 def _top_paths(root: Map, around: Surroundings) -> None:
@@ -120,7 +119,9 @@ def _top_paths(root: Map, around: Surroundings) -> None:
                 _resolve(resource, "file", around)
     volumes = root.get("volumes")
     for volume in volumes.entries.values() if isinstance(volumes, Map) else ():
-        options = volume.get("driver_opts") if isinstance(volume, Map) and text(volume.get("driver")) == "local" else None
+        options = (
+            volume.get("driver_opts") if isinstance(volume, Map) and text(volume.get("driver")) == "local" else None
+        )
         if isinstance(options, Map) and text(options.get("o")) == "bind":
             _resolve(options, "device", around)
 
@@ -210,7 +211,12 @@ def _implied(service: Map) -> None:
         service.entries["depends_on"] = table
     for name, restart, origin in wanted:
         if name not in table.entries:
-            fields: dict[str, Plain] = {"condition": "service_started", "restart": restart, "required": True, IMPLICIT: True}
+            fields: dict[str, Plain] = {
+                "condition": "service_started",
+                "restart": restart,
+                "required": True,
+                IMPLICIT: True,
+            }
             table.entries[name] = Map({key: Scalar(value, origin.span) for key, value in fields.items()}, origin.span)
 
 
@@ -240,5 +246,3 @@ def _true(node: Node | None) -> bool:
     if not isinstance(node, Scalar):
         return False
     return to_bool(node.value) is True if isinstance(node.value, str) else node.value is True
-
-

@@ -1,6 +1,7 @@
 """Which services of a definition run: those without a profile, and those with an enabled one.
 
-Law: `*` enables every profile. What this module does NOT do: complain about a dependency on a service left out (`check`).
+Law: `*` enables every profile.
+What this module does NOT do: complain about a dependency on a service left out (`check`).
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """Who restarts a service, and how: `restart`, `deploy.restart_policy`, and the knobs under `x-stackd: restart:`.
 
-Law: the mapping of supervision.md "Ownership": what is unset becomes stackd's default (told as such), except for a service
-that another waits for to complete, or that only a profile starts. What this module does NOT do: decide restarts.
+Law: the mapping of supervision.md "Ownership": what is unset becomes stackd's default (told as such), except for a
+service that another waits for to complete, or that only a profile starts.
+What this module does NOT do: decide restarts.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from stackd.compose.normalise import text
 from stackd.compose.report import Report, nearest, quote
@@ -84,7 +86,11 @@ def _deployed(node: Map, path: Path, report: Report) -> RestartPolicy:
         return RestartPolicy()
     name, meaning = _DEPLOY[word]
     attempts = node.get("max_attempts")
-    limit = attempts.value if isinstance(attempts, Scalar) and isinstance(attempts.value, int) and attempts.value > 0 else None
+    limit = (
+        attempts.value
+        if isinstance(attempts, Scalar) and isinstance(attempts.value, int) and attempts.value > 0
+        else None
+    )
     retries = limit or 0 if name == "on-failure" else 0
     policy = RestartPolicy(meaning, declared=True, max_attempts=limit, engine_name=name, engine_retries=retries)
     delay, window = _seconds(node.get("delay")), _seconds(node.get("window"))
@@ -110,15 +116,22 @@ def _knobs(policy: RestartPolicy, knobs: Map, path: Path, report: Report) -> Res
     for key, node in knobs.entries.items():
         where = (*path, key)
         if key not in _KNOBS:
-            report.error("unknown-key", f'"restart" has no knob "{key}"', knobs.key_span(key), where, nearest(key, _KNOBS))
+            report.error(
+                "unknown-key", f'"restart" has no knob "{key}"', knobs.key_span(key), where, nearest(key, _KNOBS)
+            )
         elif key == "unhealthy":
             policy = _unhealthy(policy, node, where, report)
         else:
             wanted = "duration" if key in _DURATIONS else "whole number" if key in _COUNTS else "number"
             value = _knob(node, wanted, where, report)
             if value is not None:
-                policy = dataclasses.replace(policy, **{key: int(value) if key in _COUNTS else value})
+                policy = _with(policy, key, int(value) if key in _COUNTS else value)
     return policy
+
+
+def _with(policy: RestartPolicy, name: str, value: float) -> RestartPolicy:
+    changes: dict[str, Any] = {name: value}
+    return dataclasses.replace(policy, **changes)
 
 
 def _knob(node: Node, wanted: str, path: Path, report: Report) -> float | None:
@@ -143,11 +156,19 @@ def _unhealthy(policy: RestartPolicy, node: Node, path: Path, report: Report) ->
             try:
                 policy = dataclasses.replace(policy, unhealthy=UnhealthyAction(text(item)))
             except ValueError:
-                report.error("bad-value", f'"unhealthy" is {quote(item)}, wants restart, alert or none', item.span, where)
+                report.error(
+                    "bad-value", f'"unhealthy" is {quote(item)}, wants restart, alert or none', item.span, where
+                )
         elif key in ("grace", "window", "limit"):
             value = _knob(item, "whole number" if key == "limit" else "duration", where, report)
             if value is not None:
-                policy = dataclasses.replace(policy, **{f"unhealthy_{key}": int(value) if key == "limit" else value})
+                policy = _with(policy, f"unhealthy_{key}", int(value) if key == "limit" else value)
         else:
-            report.error("unknown-key", f'"unhealthy" has no knob "{key}"', item.span, where, nearest(key, ("action", "grace", "limit", "window")))
+            report.error(
+                "unknown-key",
+                f'"unhealthy" has no knob "{key}"',
+                item.span,
+                where,
+                nearest(key, ("action", "grace", "limit", "window")),
+            )
     return policy

@@ -1,7 +1,7 @@
 """The keys of a Compose file: what each may hold, and which stackd does not carry out yet.
 
-Law: the tables accept what the Compose schema of docker compose v5.6.1 accepts (oracle tests compare the verdicts). `later`
-lists valid keys that have no effect here yet: each use is a warning on its line, never silence.
+Law: the tables accept what the Compose schema of docker compose v5.6.1 accepts (oracle tests compare the verdicts).
+`later` lists valid keys that have no effect here yet: each use is a warning on its line, never silence.
 What this module does NOT do: check references, or turn values into anything.
 """
 
@@ -25,7 +25,9 @@ _ITEM = Leaf(frozenset(("string", "number", "boolean", "null")), "a string, a nu
 _DURATION_TEXT = Leaf(frozenset(("string",)), "a duration like 10s or 1m30s, in quotes if need be")
 DURATION = Parsed(parse_duration, "bad-duration", _DURATION_TEXT)
 BYTES = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("number", "string")), "a size like 512m or a number of bytes"))
-WHOLE_BYTES = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size like 512m or a number of bytes"))
+WHOLE_BYTES = Parsed(
+    parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size like 512m or a number of bytes")
+)
 SIZE_TEXT = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("string",)), "a size like 512m, in quotes if need be"))
 TEXTS = ListOf(TEXT, unique=True)
 PLAIN_TEXTS = ListOf(TEXT)
@@ -70,7 +72,8 @@ VOLUME = Either(
                 later="recursive",
             ),
             "volume": _record({"labels": PAIRS, "nocopy": BOOL, "subpath": TEXT}, later="labels subpath"),
-            "tmpfs": _record({"size": Parsed(parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size", 0)),
+            "tmpfs": _record({"size": Parsed(parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size",
+            0)),
                               "mode": NUMBER}),
             "image": _record({"subpath": TEXT}, later="subpath"),
         },
@@ -132,7 +135,8 @@ SERVICE_NETWORKS = Either(
             map=_record(
                 {"aliases": TEXTS, "interface_name": TEXT, "ipv4_address": TEXT, "ipv6_address": TEXT,
                  "link_local_ips": TEXTS, "mac_address": TEXT, "driver_opts": OPTIONS,
-                 "priority": Leaf(frozenset(("number",)), "a number"), "gw_priority": Leaf(frozenset(("number",)), "a number")},
+                 "priority": Leaf(frozenset(("number",)), "a number"), "gw_priority": Leaf(frozenset(("number",)),
+                 "a number")},
                 later="interface_name driver_opts gw_priority",
             ),
         ),
@@ -182,7 +186,11 @@ DEPLOY = Either(
             ),
             "restart_policy": _record({"condition": TEXT, "delay": DURATION, "max_attempts": INT, "window": DURATION}),
             "placement": _record(
-                {"constraints": PLAIN_TEXTS, "preferences": ListOf(_record({"spread": TEXT})), "max_replicas_per_node": INT}
+                {
+                    "constraints": PLAIN_TEXTS,
+                    "preferences": ListOf(_record({"spread": TEXT})),
+                    "max_replicas_per_node": INT,
+                }
             ),
         },
         later="mode endpoint_mode labels rollback_config update_config resources placement",
@@ -204,7 +212,8 @@ SERVICE = _record(
         "attach": BOOL,
         "build": BUILD,
         "blkio_config": _record(
-            {"device_read_bps": _BLKIO, "device_read_iops": _BLKIO, "device_write_bps": _BLKIO, "device_write_iops": _BLKIO,
+            {"device_read_bps": _BLKIO, "device_read_iops": _BLKIO, "device_write_bps": _BLKIO,
+            "device_write_iops": _BLKIO,
              "weight": INT, "weight_device": ListOf(_record({"path": TEXT, "weight": INT}, extensions=False))},
             extensions=False,
         ),
@@ -214,7 +223,8 @@ SERVICE = _record(
         "container_name": Text(pattern=_CONTAINER, shape="letters, digits, _ . - (two or more)"),
         "cpu_count": Leaf(frozenset(("integer", "string")), "a whole number", 0),
         "cpu_percent": Leaf(frozenset(("integer", "string")), "a whole number", 0, 100),
-        "cpu_shares": NUMBER, "cpu_quota": NUMBER, "cpu_period": NUMBER, "cpu_rt_period": NUMBER, "cpu_rt_runtime": NUMBER,
+        "cpu_shares": NUMBER, "cpu_quota": NUMBER, "cpu_period": NUMBER, "cpu_rt_period": NUMBER,
+        "cpu_rt_runtime": NUMBER,
         "cpus": NUMBER, "cpuset": TEXT,
         "credential_spec": _record({"config": TEXT, "file": TEXT, "registry": TEXT}),
         "depends_on": DEPENDS_ON,
@@ -269,12 +279,12 @@ SERVICE = _record(
         "volumes_from": TEXTS,
         "working_dir": TEXT,
     },
-    later="develop annotations blkio_config cap_add cap_drop cgroup cgroup_parent configs cpu_count cpu_percent cpu_shares "
-    "cpu_quota cpu_period cpu_rt_period cpu_rt_runtime cpus cpuset credential_spec device_cgroup_rules devices dns dns_opt "
-    "dns_search domainname label_file provider extra_hosts gpus group_add ipc isolation logging mem_limit mem_reservation "
-    "mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pid pids_limit pre_start post_start pre_stop "
-    "privileged pull_refresh_after read_only runtime security_opt shm_size secrets sysctls storage_opt ulimits "
-    "use_api_socket uts userns_mode",
+    later="develop annotations blkio_config cap_add cap_drop cgroup cgroup_parent configs cpu_count cpu_percent "
+    "cpu_shares cpu_quota cpu_period cpu_rt_period cpu_rt_runtime cpus cpuset credential_spec device_cgroup_rules "
+    "devices dns dns_opt dns_search domainname label_file provider extra_hosts gpus group_add ipc isolation logging "
+    "mem_limit mem_reservation mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pid pids_limit "
+    "pre_start post_start pre_stop privileged pull_refresh_after read_only runtime security_opt shm_size secrets "
+    "sysctls storage_opt ulimits use_api_socket uts userns_mode",
 )  # fmt: skip
 
 _EXTERNAL = Either("true or false", scalar=BOOL, map=_record({"name": TEXT}, extensions=False))
@@ -286,7 +296,8 @@ NETWORK = Either(
             "name": TEXT, "driver": TEXT, "driver_opts": OPTIONS,
             "ipam": _record({
                 "driver": TEXT,
-                "config": ListOf(_record({"subnet": TEXT, "ip_range": TEXT, "gateway": TEXT, "aux_addresses": Table(TEXT)})),
+                "config": ListOf(_record({"subnet": TEXT, "ip_range": TEXT, "gateway": TEXT,
+                "aux_addresses": Table(TEXT)})),
                 "options": Table(TEXT),
             }, later="options"),
             "external": _EXTERNAL, "internal": BOOL, "enable_ipv4": BOOL, "enable_ipv6": BOOL, "attachable": BOOL,
@@ -311,10 +322,12 @@ TOP = Record(
         "name": TEXT,
         "include": ListOf(
             Either("a path or a mapping", scalar=TEXT,
-                   map=_record({"path": TEXT_OR_TEXTS, "env_file": TEXT_OR_TEXTS, "project_directory": TEXT}, extensions=False))
+                   map=_record({"path": TEXT_OR_TEXTS, "env_file": TEXT_OR_TEXTS, "project_directory": TEXT},
+                   extensions=False))
         ),
         "services": Table(SERVICE, _NAME),
-        "models": Table(_record({"name": TEXT, "model": TEXT, "context_size": INT, "runtime_flags": PLAIN_TEXTS}, "model")),
+        "models": Table(_record({"name": TEXT, "model": TEXT, "context_size": INT, "runtime_flags": PLAIN_TEXTS},
+        "model")),
         "networks": Table(NETWORK, _NAME),
         "volumes": Table(VOLUME_DEFINITION, _NAME),
         "secrets": Table(_record({**_FILE_OBJECT, "driver": TEXT, "driver_opts": OPTIONS}), _NAME),

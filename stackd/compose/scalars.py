@@ -1,8 +1,9 @@
 """Plain YAML scalars as go-yaml v4 reads and prints them: neither YAML 1.1 nor 1.2.
 
-Law: the value is what the real docker compose makes of the same text (compose.md 4.6, probed): `yes` is text, `0440` and
-`0o440` are octal, `1_000` is a number, `22:22` is text, a date is a date printed in Go's words. Numbers are printed as Go's
-`fmt.Sprint` does. What this module does NOT do: quoted scalars (always text) and tags.
+Law: the value is what the real docker compose makes of the same text (compose.md 4.6, probed): `yes` is text, `0440`
+and `0o440` are octal, `1_000` is a number, `22:22` is text, a date is a date printed in Go's words. Numbers are
+printed as Go's `fmt.Sprint` does.
+What this module does NOT do: quoted scalars (always text) and tags.
 """
 
 from __future__ import annotations

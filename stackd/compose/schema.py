@@ -1,8 +1,9 @@
 """Validation: small rules that check a tree in place, one diagnostic per mistake, and cut out what is wrong.
 
-Law: a rule looks only at its own node; a union is chosen by the kind of node, so a mistake is reported once; a node that
-fails is dropped from its parent, so later stages meet only what is well formed. What docker compose's own schema accepts
-is accepted. What this module does NOT do: know the keys (`rules`) or check references between services (`check`).
+Law: a rule looks only at its own node; a union is chosen by the kind of node, so a mistake is reported once; a node
+that fails is dropped from its parent, so later stages meet only what is well formed. What docker compose's own schema
+accepts is accepted.
+What this module does NOT do: know the keys (`rules`) or check references between services (`check`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stackd.compose.report import Report, nearest, quote
-from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq
 
 
 @dataclass(slots=True)
 class Context:
-    """One validation. `complete`: the tree is a whole definition, so required keys and duplicates in lists are checked."""
+    """One validation. `complete`: the tree is a whole definition: missing keys and duplicates count."""
 
     report: Report
     complete: bool = True
@@ -101,7 +102,11 @@ class Text(Rule):
         if self.enum and node.value not in self.enum:
             words = ", ".join(self.enum)
             context.report.error(
-                self.code, f'"{path[-1]}" is {quote(node)}, wants one of {words}', node.span, path, nearest(node.value, self.enum)
+                self.code,
+                f'"{path[-1]}" is {quote(node)}, wants one of {words}',
+                node.span,
+                path,
+                nearest(node.value, self.enum),
             )
             return False
         if self.pattern is not None and not self.pattern.search(node.value):
@@ -152,7 +157,9 @@ class ListOf(Rule):
         for item in node.items:
             if isinstance(item, Scalar):
                 if item.value in seen:
-                    context.report.error("duplicate-item", f'{quote(item)} stands twice in "{path[-1]}"', item.span, path)
+                    context.report.error(
+                        "duplicate-item", f'{quote(item)} stands twice in "{path[-1]}"', item.span, path
+                    )
                 seen.add(item.value)
 
 
@@ -226,18 +233,7 @@ class Either(Rule):
     map: Rule | None = None
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
-        match node:
-            case Scalar():
-                rule = self.scalar
-            case Seq():
-                rule = self.seq
-            case Map():
-                rule = self.map
+        rule = self.scalar if isinstance(node, Scalar) else self.seq if isinstance(node, Seq) else self.map
         if rule is None:
             return context.wrong(node, path, self.wanted)
         return rule.check(node, path, context)
-
-
-def found_kind(node: Node) -> str:
-    """The kind of a node for messages of other modules."""
-    return kind(node)

@@ -1,7 +1,8 @@
 """The short syntaxes of ports, volumes and devices, taken apart.
 
-Law: pure text to values; what docker compose's parsers accept is accepted, with the same meaning. ValueError says what is
-wanted. What this module does NOT do: trees and positions (`expand`).
+Law: pure text to values; what docker compose's parsers accept is accepted, with the same meaning. ValueError says what
+is wanted.
+What this module does NOT do: trees and positions (`expand`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def parse_port(text: str) -> list[ShortPort]:
     if address.startswith("[") and address.endswith("]"):
         address = address[1:-1]
     elif ":" in address:
-        raise ValueError(_PORT_WANTED if address.replace(":", "").isdigit() else "wants brackets around an IPv6 address")
+        raise ValueError(
+            _PORT_WANTED if address.replace(":", "").isdigit() else "wants brackets around an IPv6 address"
+        )
     if address:
         _address(address)
     port, slash, protocol = container.partition("/")
@@ -42,7 +45,10 @@ def parse_port(text: str) -> list[ShortPort]:
     published = _port_range(host) if host else None
     if published is not None and last - first != published[1] - published[0] and last != first:
         raise ValueError("wants ranges of the same length on both sides")
-    found = [ShortPort(first + at, _published(published, at, first == last), address, protocol) for at in range(last - first + 1)]
+    found = [
+        ShortPort(first + at, _published(published, at, first == last), address, protocol)
+        for at in range(last - first + 1)
+    ]
     # The real one sorts the ports of one entry by their text, `10/tcp` before `9/tcp`.
     return sorted(found, key=lambda one: f"{one.target}/{one.protocol}")
 
@@ -74,7 +80,9 @@ def _port_range(text: str) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class ShortVolume:
-    """A short volume entry. `source` "" = anonymous; `unknown` options mean nothing to compose, `drive`: looks like `c:/x`."""
+    """A short volume entry. `source` "" = anonymous; `unknown` options mean nothing to compose, `drive`: looks like
+    `c:/x`.
+    """
 
     target: str = ""
     source: str = ""
@@ -139,8 +147,10 @@ def _option(option: str, out: ShortVolume) -> None:
 
 def is_path(source: str) -> bool:
     """True when a volume's source is a place on the host and not a volume's name."""
-    return source[:1] in (".", "/", "~") and source != "" or source.startswith("\\\\") or (
-        len(source) > 1 and source[0].isalpha() and source[1] == ":"
+    return (
+        (source[:1] in (".", "/", "~") and source != "")
+        or source.startswith("\\\\")
+        or (len(source) > 1 and source[0].isalpha() and source[1] == ":")
     )
 
 

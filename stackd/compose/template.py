@@ -1,7 +1,8 @@
 """Substituting `$NAME` and `${NAME...}` in one text, exactly as docker compose does (compose.md 4.1, 57 probes).
 
 Law: pure text in, pure text out; the first operator after the name counts, braces are balanced, a `$` that begins no
-reference is itself, an unset name gives "" and is reported back, never printed. Values that must stay secret taint the result.
+reference is itself, an unset name gives "" and is reported back, never printed. Values that must stay secret taint the
+result.
 What this module does NOT do: walk trees or know which fields an unset name must not be used in.
 """
 
@@ -25,7 +26,7 @@ class TemplateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What a name stands for: `shown` (given by the daemon, wins), then `hidden` (from `.env`: usable, never printed)."""
+    """What a name stands for: `shown` (wins), then `hidden` (from `.env`: usable, never printed)."""
 
     shown: Mapping[str, str]
     hidden: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +74,9 @@ def _expand(template: str, variables: Variables, out: Substituted) -> str:
         elif after == "{":
             braced = _BRACED.match(template, dollar + 1)
             if braced is None:
-                raise TemplateError("bad-variable", f"{_excerpt(template[dollar:])} is not a variable reference; write $$ for a plain $")
+                raise TemplateError(
+                    "bad-variable", f"{_excerpt(template[dollar:])} is not a variable reference; write $$ for a plain $"
+                )
             parts.append(_braced(braced.group(), variables, out))
             at = braced.end()
         else:
@@ -100,12 +103,14 @@ def _plain(name: str, variables: Variables, out: Substituted) -> str:
 
 
 def _braced(text: str, variables: Variables, out: Substituted) -> str:
-    """`text` runs from the first brace to the last one of the line; what follows the balancing brace is expanded apart."""
+    """`text` runs from the first brace to the last one of the line; the part after the balancing one is expanded apart."""
     end = _balance(text)
     rest, text = (text[end + 1 :], text[: end + 1]) if end >= 0 else ("", text)
     found = _BRACED.fullmatch(text)
     if found is None:
-        raise TemplateError("bad-variable", f"{_excerpt('$' + text)} is not a variable reference; write $$ for a plain $")
+        raise TemplateError(
+            "bad-variable", f"{_excerpt('$' + text)} is not a variable reference; write $$ for a plain $"
+        )
     name, operator, word = found.groups()
     if operator is None:
         return _plain(name, variables, out) + _expand(rest, variables, out)

@@ -1,8 +1,9 @@
 """The tree that every stage of the loader works on: YAML values that know where they were written.
 
-Law: a node keeps the span of the text that gave its value, through interpolation, merge and expansion; stages build new
-nodes or edit the tree they own, and never lose a span. `secret` marks a value that `.env` contributed to: it may be used,
-never shown. What this module does NOT do: parse text or know Compose.
+Law: a node keeps the span of the text that gave its value, through interpolation, merge and expansion; stages build
+new nodes or edit the tree they own, and never lose a span. `secret` marks a value that `.env` contributed to: it may
+be used, never shown.
+What this module does NOT do: parse text or know Compose.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import TypeAlias
 
 from stackd.errors import Span
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """A canonical value, as it would stand in a JSON document."""
 
-Plain: TypeAlias = "None | bool | int | float | str"
+Plain: TypeAlias = "bool | int | float | str | None"
 
 
 @dataclass(slots=True)

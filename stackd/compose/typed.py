@@ -125,7 +125,9 @@ def _pull_policy(source: Source, report: Report) -> PullPolicy:
 
 
 def _port(port: Obj) -> PortSpec:
-    return PortSpec(number(port, "target"), txt(port, "published"), txt(port, "host_ip"), txt(port, "protocol") or "tcp")
+    return PortSpec(
+        number(port, "target"), txt(port, "published"), txt(port, "host_ip"), txt(port, "protocol") or "tcp"
+    )
 
 
 def _mounts(source: Source, report: Report) -> tuple[MountSpec, ...]:

@@ -1,7 +1,8 @@
 """Lists in which a later item replaces an earlier one of the same key.
 
-Law: the list of paths and their keys is docker compose's; the replaced item keeps the earlier one's place in the list and
-the later one's span. What this module does NOT do: merge files.
+Law: the list of paths and their keys is docker compose's; the replaced item keeps the earlier one's place in the list
+and the later one's span.
+What this module does NOT do: merge files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Durations, byte sizes and numbers, read and printed as docker compose does.
 
-Law: what Go's parsers accept is accepted and printed back in Go's form (`90s` -> `1m30s`); ValueError says what is wanted.
-Durations are integer nanoseconds inside, seconds (float) in the model. What this module does NOT do: positions.
+Law: what Go's parsers accept is accepted and printed back in Go's form (`90s` -> `1m30s`); ValueError says what is
+wanted. Durations are integer nanoseconds inside, seconds (float) in the model.
+What this module does NOT do: positions.
 """
 
 from __future__ import annotations

@@ -1,17 +1,19 @@
 """YAML text to trees: libyaml's events, our own resolver, positions everywhere.
 
-Law: the dialect is go-yaml v4's as docker compose uses it (compose.md 4.6): scalars by `scalars.resolve`, duplicate keys are
-an error, an anchor may be given again (the later one counts), `<<` takes a mapping or a list of mappings, and a document
-that unfolds to more than 100 000 nodes is refused. `!reset` and `!override` are noted by path, for the merge.
+Law: the dialect is go-yaml v4's as docker compose uses it (compose.md 4.6): scalars by `scalars.resolve`, duplicate
+keys are an error, an anchor may be given again (the later one counts), `<<` takes a mapping or a list of mappings, and
+a document that unfolds to more than 100 000 nodes is refused. `!reset` and `!override` are noted by path, for the
+merge.
 What this module does NOT do: interpolate, or know any key of Compose.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import yaml
-from yaml.cyaml import CParser
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 from stackd.compose.report import Report
 from stackd.compose.scalars import go_text, resolve
@@ -92,7 +94,11 @@ def _words(broken: yaml.MarkedYAMLError, text: str, span: Span) -> str:
     if "while parsing a flow" in str(broken.context) and broken.context_mark is not None:
         opened = f"{broken.context_mark.line + 1}:{broken.context_mark.column + 1}"
         return f"a bracket opened at {opened} is not closed, or a comma is missing"
-    if "did not find expected key" in problem or "expected <block end>" in problem or "did not find expected '-'" in problem:
+    if (
+        "did not find expected key" in problem
+        or "expected <block end>" in problem
+        or "did not find expected '-'" in problem
+    ):
         return "the indentation of this line fits none of the lines above"
     context = f" {broken.context}" if broken.context else ""
     return f"this is not YAML: {problem}{context}"
@@ -102,30 +108,26 @@ class _Builder:
     """Turns the events of one text into documents; built for one use."""
 
     def __init__(self, text: str, file: str) -> None:
-        self._parser = CParser(text)
+        self._next: Callable[[], yaml.Event] = CParser(text).get_event  # type: ignore[assignment]
         self._file = file
         self._anchors: dict[str, _Raw | None] = {}
         self._total = 0
 
     def documents(self) -> list[Document]:
         found: list[Document] = []
-        get = self._parser.get_event
-        while True:
-            event = get()
-            match event:
-                case yaml.StreamEndEvent() | None:
-                    return found
-                case yaml.DocumentStartEvent():
-                    self._anchors, self._total = {}, 0
-                    raw = self._node(get())
-                    document = Document(raw.node)
-                    _note(raw, (), document)
-                    if not (isinstance(raw.node, Scalar) and raw.node.value is None):
-                        found.append(document)
+        while not isinstance(event := self._next(), yaml.StreamEndEvent):
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._anchors, self._total = {}, 0
+                raw = self._node(self._next())
+                document = Document(raw.node)
+                _note(raw, (), document)
+                if not (isinstance(raw.node, Scalar) and raw.node.value is None):
+                    found.append(document)
+        return found
 
     def _span(self, event: yaml.Event) -> Span:
         mark = event.start_mark
-        return Span(self._file, mark.line + 1, mark.column + 1)
+        return Span(self._file) if mark is None else Span(self._file, mark.line + 1, mark.column + 1)
 
     def _spend(self, amount: int, span: Span) -> None:
         self._total += amount
@@ -135,9 +137,9 @@ class _Builder:
     def _node(self, event: yaml.Event) -> _Raw:
         span = self._span(event)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor, span)
+            return self._alias(str(event.anchor), span)
         self._spend(1, span)
-        anchor = event.anchor
+        anchor: str | None = getattr(event, "anchor", None)
         if anchor is not None:
             self._anchors[anchor] = None
         if isinstance(event, yaml.ScalarEvent):
@@ -167,8 +169,7 @@ class _Builder:
 
     def _sequence(self, span: Span, tag: str) -> _Raw:
         items: list[_Raw] = []
-        get = self._parser.get_event
-        while not isinstance(event := get(), yaml.SequenceEndEvent):
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             items.append(self._node(event))
         size = 1 + sum(item.size for item in items)
         kept = [item.node for item in items if item.tag != "!reset"]
@@ -179,10 +180,9 @@ class _Builder:
         node = Map({}, span)
         merged: list[_Raw] = []
         size = 1
-        get = self._parser.get_event
-        while not isinstance(event := get(), yaml.MappingEndEvent):
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key, place = self._key(event)
-            value = self._node(get())
+            value = self._node(self._next())
             size += value.size + 1
             if key == "<<" and isinstance(event, yaml.ScalarEvent) and not event.style:
                 merged.append(value)
@@ -212,7 +212,11 @@ class _Builder:
         sources = value.items if value.items is not None else [value]
         for source in sources:
             if not isinstance(source.node, Map) or source.pairs is None:
-                raise _Refused("bad-merge", f"<< wants a mapping or a list of mappings, found {kind(source.node)}", source.node.span)
+                raise _Refused(
+                    "bad-merge",
+                    f"<< wants a mapping or a list of mappings, found {kind(source.node)}",
+                    source.node.span,
+                )
             for key, place, item in source.pairs:
                 if key not in node.entries and item.tag != "!reset":
                     node.put(key, item.node, place)

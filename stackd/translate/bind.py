@@ -1,7 +1,8 @@
 """Binding a definition to what was observed: the bodies of create requests.
 
-Law: PURE; the same spec, bindings and API version give the same body, and it is the body that docker compose v5 sends for
-the same file (compose.md 2; oracle tests), but for the engine's restart policy, which is always "no", and stackd's labels.
+Law: PURE; the same spec, bindings and API version give the same body, and it is the body that docker compose v5 sends
+for the same file (compose.md 2; oracle tests), but for the engine's restart policy, which is always "no", and stackd's
+labels.
 What this module does NOT do: look anything up; what a symbol stands for comes in `Bindings`.
 """
 
@@ -17,17 +18,17 @@ from stackd.translate import labels, mounts
 from stackd.translate.node import Json
 
 SEVERAL_NETWORKS = (1, 44)
-"""From this API on one create names all networks, gives each a MAC address, and knows a health check's start_interval."""
+"""From this API on a create names all networks, gives each a MAC address, knows a health check's start_interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
     """What a spec's symbols stand for on this engine, now.
 
-    `name`: the name to create under; `image_id`: the local image's id, "" when unknown; `networks`: engine ids by key (names
-    are used for keys left out); `parents`: containers, lowest number first, of the services that volumes_from, a shared
-    namespace or links refer to, as (id, name); `inherited`: anonymous volumes taken over, by target path; `replaces`: the id
-    of the container that this one replaces.
+    `name`: the name to create under; `image_id`: the local image's id, "" when unknown; `networks`: engine ids by
+    key (names are used for keys left out); `parents`: containers, lowest number first, of the services that
+    volumes_from, a shared namespace or links refer to, as (id, name); `inherited`: anonymous volumes taken over,
+    by target path; `replaces`: the id of the container that this one replaces.
     """
 
     name: str
@@ -67,7 +68,10 @@ def create_body(
         body["NetworkingConfig"] = {"EndpointsConfig": dict[str, Json](named)}
     later = [one for one in spec.networks if _network(project, one.network) not in named]
     connects = tuple(
-        (bindings.networks.get(one.network) or _network(project, one.network), endpoints[_network(project, one.network)])
+        (
+            bindings.networks.get(one.network) or _network(project, one.network),
+            endpoints[_network(project, one.network)],
+        )
         for one in later
     )
     return ContainerRequest(bindings.name, body, spec.platform, connects)
@@ -76,8 +80,8 @@ def create_body(
 def known_hashes(spec: ServiceSpec, parents: Mapping[ServiceName, ContainerId]) -> tuple[str, ...]:
     """The config hashes by which a container of this service is recognised, ours first.
 
-    A service that refers to another's container is hashed with that container's id (docker compose does so on `up`); the
-    hash of the bare text is known too, because `docker compose config --hash` shows it.
+    A service that refers to another's container is hashed with that container's id (docker compose does so on
+    `up`); the hash of the bare text is known too, because `docker compose config --hash` shows it.
     """
     ids = {str(name): str(container) for name, container in parents.items()}
     resolved = [config_hash.digest(config_hash.bound(text, ids)) for text in spec.canonical]
@@ -223,7 +227,9 @@ def _host_config(
 def _port_bindings(spec: ServiceSpec) -> dict[str, Json]:
     found: dict[str, list[Json]] = {}
     for port in spec.ports:
-        found.setdefault(f"{port.target}/{port.protocol}", []).append({"HostIp": port.host_ip, "HostPort": port.published})
+        found.setdefault(f"{port.target}/{port.protocol}", []).append(
+            {"HostIp": port.host_ip, "HostPort": port.published}
+        )
     return dict[str, Json](found)
 
 
@@ -270,7 +276,11 @@ def _endpoint(
     """The settings of one network endpoint."""
     own = spec.container_name or f"{project.name}-{spec.name}-{number}"
     out: dict[str, Json] = {"Aliases": [own, str(spec.name), *place.aliases]}
-    addresses: dict[str, Json] = {"IPv4Address": place.ipv4, "IPv6Address": place.ipv6, "LinkLocalIPs": [*place.link_local_ips]}
+    addresses: dict[str, Json] = {
+        "IPv4Address": place.ipv4,
+        "IPv6Address": place.ipv6,
+        "LinkLocalIPs": [*place.link_local_ips],
+    }
     fixed = {key: value for key, value in addresses.items() if value not in ("", [])}
     if fixed:
         out["IPAMConfig"] = fixed

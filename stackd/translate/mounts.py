@@ -1,8 +1,8 @@
 """Mounts in the engine's two forms: legacy `Binds` text and the `Mounts` list.
 
-Law: as docker compose v5 chooses (compose.md 2.7): host folders and named volumes are Binds, because only these make a missing
-host folder; the Mounts list takes what Binds cannot say, and anonymous volumes. What this module does NOT do: decide which
-anonymous volumes are taken over.
+Law: as docker compose v5 chooses (compose.md 2.7): host folders and named volumes are Binds, because only these make a
+missing host folder; the Mounts list takes what Binds cannot say, and anonymous volumes.
+What this module does NOT do: decide which anonymous volumes are taken over.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def mounts(
         else:
             others.append(_mount(mount, project, api))
     declared = {mount.target for mount in spec.mounts} | set(spec.tmpfs)
-    others += [_taken_over(target, name, read_only=False) for target, name in inherited.items() if target not in declared]
+    others += [
+        _taken_over(target, name, read_only=False) for target, name in inherited.items() if target not in declared
+    ]
     return binds, others
 
 
