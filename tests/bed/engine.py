@@ -162,8 +162,12 @@ def _ensure_netns(bed: Places) -> None:
 def _launch(bed: Places) -> None:
     """Start dockerd so that no process of ours is its parent; its pid stands in the launch file."""
     bed.data.mkdir(parents=True, exist_ok=True)
+    bounded = bed.home / "bounded.sh"
+    bounded.write_text(Path(__file__).with_name("bounded.sh").read_text(encoding="utf-8"), encoding="utf-8")
+    bounded.chmod(0o755)
     configuration = bed.home / "daemon.json"
-    configuration.write_text(json.dumps(CONFIGURATION), encoding="utf-8")
+    runtimes = {"runtimes": {"bounded": {"path": str(bounded)}}}
+    configuration.write_text(json.dumps(CONFIGURATION | runtimes), encoding="utf-8")
     dockerd = [
         "dockerd",
         f"--config-file={configuration}",

@@ -134,7 +134,7 @@ SYSTEMD = Recipe(
         mkdir -p /var/lib/systemd/linger
         touch /var/lib/systemd/linger/dev
         systemctl mask systemd-udevd.service systemd-udev-trigger.service systemd-udevd-control.socket \
-            systemd-udevd-kernel.socket getty.target console-getty.service getty@tty1.service
+            systemd-udevd-kernel.socket systemd-firstboot.service getty.target console-getty.service getty@tty1.service
     """,
 )
 
