@@ -10,8 +10,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from tests.bed import engine, images, processes, registry, unixhttp
+from tests.bed import engine, fresh, images, processes, registry, unixhttp
 from tests.bed.api import Bed
 from tests.bed.host import BedError, search_path
 from tests.bed.places import REPOSITORY, Places, cache_dir, known, places
@@ -19,11 +20,11 @@ from tests.bed.places import REPOSITORY, Places, cache_dir, known, places
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    options, words = _parsed(arguments)
     if os.geteuid() != 0:
         _become_root(arguments)
     try:
-        return _dispatch(options)
+        return _dispatch(options, words)
     except BedError as error:
         sys.stderr.write(f"bed: {error}\n")
         return 1
@@ -45,18 +46,38 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="stop the engine and all it started; images stay cached")
     clean = commands.add_parser("clean", help="down, and delete what the engine stored")
     clean.add_argument("--all", action="store_true", help="every engine and the cache of images")
+    clean_system = commands.add_parser("fresh", help="run a command in a clone inside a clean system")
+    clean_system.add_argument("release", choices=fresh.RELEASES)
+    clean_system.add_argument("--user", choices=fresh.USERS, default="root")
+    clean_system.add_argument("--with", dest="extra", default="", metavar="PACKAGE,...", help="also installed there")
+    janitor = commands.add_parser("fresh-janitor", help=argparse.SUPPRESS)
+    janitor.add_argument("folder", type=Path)
     for command in commands.choices.values():
         command.add_argument("--name", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 
-def _dispatch(options: argparse.Namespace) -> int:
+def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options, and the command to run: what follows `--` (which `exec` may leave out)."""
+    cut = list(arguments).index("--") if "--" in arguments else len(arguments)
+    options = _parser().parse_args(arguments[:cut])
+    words = list(arguments[cut + 1 :])
+    early: list[str] = getattr(options, "words", [])
+    return options, [*early, *arguments[cut:]] if early else words
+
+
+def _dispatch(options: argparse.Namespace, words: list[str]) -> int:
     bed = places(options.name)
     match options.command:
         case "up":
             _up(bed, options)
         case "exec":
-            return _exec(options)
+            return _exec(bed, _wanted(words))
+        case "fresh":
+            extra = [package for package in options.extra.split(",") if package]
+            return fresh.run_clean(options.release, options.user, extra, _wanted(words))
+        case "fresh-janitor":
+            return fresh.wait_and_remove(options.folder)
         case "registry":
             return _registry(bed)
         case "status":
@@ -70,6 +91,7 @@ def _dispatch(options: argparse.Namespace) -> int:
             for one in known() if options.all else (bed,):
                 engine.remove(one)
             if options.all:
+                fresh.sweep()
                 shutil.rmtree(cache_dir(), ignore_errors=True)
         case other:
             raise BedError(f"unknown command {other!r}")
@@ -88,14 +110,16 @@ def _up(bed: Places, options: argparse.Namespace) -> None:
     sys.stdout.write(f"unix://{bed.socket}\n")
 
 
-def _exec(options: argparse.Namespace) -> int:
-    bed = places(options.name)
-    words = options.words[1:] if options.words[:1] == ["--"] else options.words
-    if not words:
-        raise BedError("exec needs a command: python3 -m tests.bed exec -- CMD...")
+def _exec(bed: Places, words: list[str]) -> int:
     if not unixhttp.answers(bed.socket):
         raise BedError(f"no engine answers on {bed.socket}: run `python3 -m tests.bed up` first")
     os.execvpe("nsenter", [*engine.nsenter(bed), *words], {**os.environ, **Bed(bed).environment()})
+
+
+def _wanted(words: list[str]) -> list[str]:
+    if not words:
+        raise BedError("a command is missing: ... -- CMD...")
+    return words
 
 
 def _registry(bed: Places) -> int:
