@@ -111,6 +111,11 @@ class _Service:
         ):
             message = '"dockerfile" and "dockerfile_inline" exclude each other'
             self._report.error("bad-value", message, build.key_span("dockerfile_inline"), self._path("build"))
+        environment = service.get("environment")
+        for key in environment.entries if isinstance(environment, Map) else ():
+            if key[-1:].isspace():
+                message = f'the variable name "{key}" ends in a space; write NAME=VALUE'
+                self._report.error("bad-name", message, service.key_span("environment"), self._path("environment"))
         self._networks(service)
         self._volumes(service)
         self._depends(service)
@@ -144,7 +149,8 @@ class _Service:
 
     def _volumes(self, service: Map) -> None:
         taken: set[str] = set()
-        for item in items(service.get("tmpfs")):
+        tmpfs = service.get("tmpfs")
+        for item in [tmpfs] if isinstance(tmpfs, Scalar) else items(tmpfs):
             taken.add(text(item).partition(":")[0])
         for at, mount in enumerate(items(service.get("volumes"))):
             if not isinstance(mount, Map):

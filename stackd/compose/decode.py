@@ -46,6 +46,7 @@ class Field:
     keep: bool = False
     always: bool = False
     empty: Json = None
+    shown: str = ""
 
 
 def struct(node: Map, fields: tuple[Field, ...], place: Place) -> dict[str, Json]:
@@ -59,7 +60,7 @@ def struct(node: Map, fields: tuple[Field, ...], place: Place) -> dict[str, Json
             continue
         value = one.decoder(item, place.under(one.name))
         if one.keep or one.always or not _zero(value):
-            out[one.name] = value
+            out[one.shown or one.name] = value
     return out
 
 
@@ -171,17 +172,23 @@ def duration(node: Node, place: Place) -> Json:
         return "0s"
 
 
+def pause(node: Node, place: Place) -> Json:
+    """A duration that is left out when it is nothing."""
+    found = duration(node, place)
+    return None if found == "0s" else found
+
+
 def pairs_or_null(node: Node, place: Place) -> Json:
     """NAME=VALUE; a name without value is kept as null (environment, build args)."""
-    return _pairs(node, None, place)
+    return _pairs(node, None)
 
 
 def pairs(node: Node, place: Place) -> Json:
     """NAME=VALUE; a name without value is the empty text (labels, options)."""
-    return _pairs(node, "", place)
+    return _pairs(node, "")
 
 
-def _pairs(node: Node, empty: Json, place: Place) -> Json:
+def _pairs(node: Node, empty: Json) -> Json:
     out: dict[str, Json] = {}
     if isinstance(node, Map):
         for key, one in node.entries.items():
@@ -189,9 +196,6 @@ def _pairs(node: Node, empty: Json, place: Place) -> Json:
             out[key] = empty if value is None else go_text(value)
     for one in node.items if isinstance(node, Seq) else ():
         name, equals, value_text = go_text(one.value if isinstance(one, Scalar) else None).partition("=")
-        if name[-1:].isspace() and place.path[-1] in ("environment", "args"):
-            message = f'the name "{name}" ends in a space; write NAME=VALUE'
-            place.report.error("bad-name", message, one.span, place.path)
         out[name] = value_text if equals else empty
     return dict(sorted(out.items()))
 

@@ -78,6 +78,9 @@ class _Service:
         extends = service.get("extends")
         if isinstance(extends, Scalar):
             service.entries["extends"] = _fields(extends, service=extends.value)
+        gpus = service.get("gpus")
+        if isinstance(gpus, Scalar):
+            service.entries["gpus"] = Seq([_fields(gpus, count=gpus.value)], gpus.span)
         self._depends_on()
         self._env_file()
         self._ports()

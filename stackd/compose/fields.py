@@ -21,6 +21,7 @@ from stackd.compose.decode import (
     many,
     pairs,
     pairs_or_null,
+    pause,
     record,
     single,
     size,
@@ -42,16 +43,18 @@ _HOOK = (
     Field("command", command, always=True), Field("image", text), Field("user", text), Field("privileged", boolean),
     Field("working_dir", text), Field("environment", pairs_or_null), Field("per_replica", boolean),
 )  # fmt: skip
-_THROTTLE = many(record((Field("path", text), Field("rate", size))))
+# These two have no names of their own in Go's JSON.
+_PATH = Field("path", text, always=True, empty="", shown="Path")
+_THROTTLE = many(record((_PATH, Field("rate", size, always=True, empty="0", shown="Rate"))))
 _BLKIO = (
     Field("weight", integer),
-    Field("weight_device", many(record((Field("path", text), Field("weight", integer))))),
+    Field("weight_device", many(record((_PATH, Field("weight", integer, always=True, empty=0, shown="Weight"))))),
     Field("device_read_bps", _THROTTLE), Field("device_read_iops", _THROTTLE),
     Field("device_write_bps", _THROTTLE), Field("device_write_iops", _THROTTLE),
 )  # fmt: skip
 _UPDATE = (
-    Field("parallelism", integer, keep=True), Field("delay", duration, always=True, empty="0s"),
-    Field("failure_action", text), Field("monitor", duration, always=True, empty="0s"),
+    Field("parallelism", integer, keep=True), Field("delay", pause),
+    Field("failure_action", text), Field("monitor", pause),
     Field("max_failure_ratio", single), Field("order", text),
 )  # fmt: skip
 _RESOURCE = (

@@ -93,7 +93,13 @@ def canonical(
 def _definition(state: _Load) -> Map | None:
     """The merged, normalised tree of all files; None when there is nothing to go on with."""
     _variables(state)
+    sound = not state.report.failed
     documents = [(path, document) for path in _config_files(state) for document in _parsed(state, path)]
+    if sound and state.report.failed:
+        # A file is missing from the whole, so only what each other one says by itself can be judged.
+        for _, document in documents:
+            rules.TOP.check(interpolate(document.root, state.variables, state.report), (), Context(state.report, False))
+        return None
     if not documents:
         if not state.report.failed:
             main = state.inputs.config_files[0] if state.inputs.config_files else state.inputs.folder
@@ -215,6 +221,7 @@ def _project(state: _Load, root: Map) -> Project:
     }
     left_out = profiles.inactive(root, enabled)
     check(root, left_out, state.report)
+    profiles.prune(root, left_out)
     one_shots = _one_shots(root)
     specs: dict[ServiceName, ServiceSpec] = {}
     for name, service in services(root):

@@ -8,6 +8,7 @@ What this module does NOT do: turn values into Go's forms (`decode`).
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from stackd.compose.interpolate import to_bool
 from stackd.compose.template import Variables
 from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, is_null
 
+_WINDOWS = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
 
 
@@ -76,6 +78,9 @@ def _defaults(service: Map) -> None:
         bind = mount.get("bind") if isinstance(mount, Map) else None
         if isinstance(bind, Map):
             _default(bind, "create_host_path", True)
+    for request in items(service.get("gpus")):
+        if isinstance(request, Map) and "device_ids" not in request.entries:
+            _default(request, "count", "all")
     for secret in items(service.get("secrets")):
         if isinstance(secret, Map):
             _default(secret, "target", f"/run/secrets/{text(secret.get('source'))}")
@@ -85,7 +90,7 @@ def absolute(path: str, folder: str, home: str) -> str:
     """`path` seen from `folder`, with `~` resolved."""
     if path.startswith("~") and home:
         path = clean_path(f"{home}/{path[1:]}")
-    return path if path.startswith("/") or not path else clean_path(os.path.join(folder, path))
+    return path if path.startswith("/") or not path or _WINDOWS.match(path) else clean_path(os.path.join(folder, path))
 
 
 def _resolve(owner: Map, key: str, around: Surroundings) -> None:

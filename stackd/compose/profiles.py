@@ -1,4 +1,4 @@
-"""Which services of a definition run: those without a profile, and those with an enabled one.
+"""Which services of a definition run, and which resources they need.
 
 Law: `*` enables every profile.
 What this module does NOT do: complain about a dependency on a service left out (`check`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stackd.compose.normalise import items, services, text
-from stackd.compose.tree import Map
+from stackd.compose.tree import Map, Node
 
 
 def inactive(root: Map, enabled: Collection[str]) -> frozenset[str]:
@@ -22,3 +22,29 @@ def inactive(root: Map, enabled: Collection[str]) -> frozenset[str]:
         if own and own.isdisjoint(enabled):
             left_out.append(name)
     return frozenset(left_out)
+
+
+def prune(root: Map, left_out: frozenset[str]) -> None:
+    """Forget, in place, every top-level resource that no active service uses."""
+    used: dict[str, set[str]] = {section: set() for section in ("networks", "volumes", "secrets", "configs")}
+    for name, service in services(root):
+        if name in left_out:
+            continue
+        networks = service.get("networks")
+        used["networks"] |= set(networks.entries) if isinstance(networks, Map) else set()
+        for mount in items(service.get("volumes")):
+            if isinstance(mount, Map) and text(mount.get("type")) == "volume":
+                used["volumes"].add(text(mount.get("source")))
+        build = service.get("build")
+        granted = items(build.get("secrets")) if isinstance(build, Map) else []
+        used["secrets"] |= _sources([*items(service.get("secrets")), *granted])
+        used["configs"] |= _sources(items(service.get("configs")))
+    for section, names in used.items():
+        table = root.get(section)
+        for key in list(table.entries) if isinstance(table, Map) else ():
+            if key not in names and isinstance(table, Map):
+                table.drop(key)
+
+
+def _sources(entries: list[Node]) -> set[str]:
+    return {text(entry.get("source")) if isinstance(entry, Map) else text(entry) for entry in entries}

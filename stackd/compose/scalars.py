@@ -45,7 +45,7 @@ def resolve(text: str) -> Plain:
     plain = text.replace("_", "") if text[0] != "." else text
     whole = _int(plain)
     if whole is not None:
-        return whole
+        return -0.0 if whole == 0 and plain[0] == "-" else whole
     return float(plain) if _FLOAT.match(plain) else text
 
 

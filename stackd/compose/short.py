@@ -31,10 +31,6 @@ def parse_port(text: str) -> list[ShortPort]:
     address = ":".join(before)
     if address.startswith("[") and address.endswith("]"):
         address = address[1:-1]
-    elif ":" in address:
-        raise ValueError(
-            _PORT_WANTED if address.replace(":", "").isdigit() else "wants brackets around an IPv6 address"
-        )
     if address:
         _address(address)
     port, slash, protocol = container.partition("/")
@@ -64,7 +60,8 @@ def _address(text: str) -> None:
     try:
         ipaddress.ip_address(text.split("%", 1)[0])
     except ValueError:
-        raise ValueError(f'"{text}" is no IP address; {_PORT_WANTED}') from None
+        wanted = _PORT_WANTED if ":" in text or text.isdigit() else f'wants an IP address in front, not "{text}"'
+        raise ValueError(wanted) from None
 
 
 def _port_range(text: str) -> tuple[int, int]:

@@ -103,7 +103,7 @@ def _plain(name: str, variables: Variables, out: Substituted) -> str:
 
 
 def _braced(text: str, variables: Variables, out: Substituted) -> str:
-    """`text` runs from the first brace to the last one of the line; the part after the balancing one is expanded apart."""
+    """`text` runs from the first brace to the last of the line; what follows the balancing one is expanded apart."""
     end = _balance(text)
     rest, text = (text[end + 1 :], text[: end + 1]) if end >= 0 else ("", text)
     found = _BRACED.fullmatch(text)

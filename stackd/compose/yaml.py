@@ -16,7 +16,7 @@ import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 from stackd.compose.report import Report
-from stackd.compose.scalars import go_text, resolve
+from stackd.compose.scalars import resolve
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
 from stackd.errors import Span
 
@@ -65,9 +65,7 @@ def parse(data: bytes, file: str, report: Report) -> list[Document]:
     except _Refused as refused:
         report.error(refused.code, refused.message, refused.span)
     except yaml.MarkedYAMLError as broken:
-        mark = broken.problem_mark or broken.context_mark
-        span = Span(file, mark.line + 1, mark.column + 1) if mark else Span(file)
-        report.error("bad-yaml", _words(broken, text, span), span)
+        report.error("bad-yaml", *_words(broken, text, file))
     except yaml.YAMLError as broken:
         place = getattr(broken, "position", None)
         line = text.count("\n", 0, place) + 1 if isinstance(place, int) else 0
@@ -75,33 +73,29 @@ def parse(data: bytes, file: str, report: Report) -> list[Document]:
     return []
 
 
-def _words(broken: yaml.MarkedYAMLError, text: str, span: Span) -> str:
-    """libyaml's complaint, in words that say what to do where that is known."""
-    problem = str(broken.problem or broken.context or "broken text")
+def _words(broken: yaml.MarkedYAMLError, text: str, file: str) -> tuple[str, Span]:
+    """libyaml's complaint in words that say what to do where that is known, and the place that helps most."""
+    mark, opened = broken.problem_mark or broken.context_mark, broken.context_mark
+    span = Span(file, mark.line + 1, mark.column + 1) if mark else Span(file)
+    start = Span(file, opened.line + 1, opened.column + 1) if opened else span
+    problem, context = str(broken.problem or broken.context or "broken text"), str(broken.context or "")
     lines = text.splitlines()
     line = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())] or "tab" in problem or "'\\t'" in problem:
-        return "a tab indents this line; YAML wants spaces"
-    if "while scanning a quoted scalar" in str(broken.context) and broken.context_mark is not None:
-        opened = f"{broken.context_mark.line + 1}:{broken.context_mark.column + 1}"
-        return f"the text ends inside the quotes opened at {opened}; the closing quote is missing"
+        return "a tab indents this line; YAML wants spaces", span
+    if "while scanning a quoted scalar" in context:
+        return "the quotes opened here are never closed", start
+    if "while parsing a flow" in context:
+        return f"the bracket opened here is not closed, or a comma is missing (noticed in line {span.line})", start
     if "mapping values are not allowed" in problem:
         if ": " in line[: span.column - 1]:
-            return 'a second ": " stands in this line; quote the value, or put the key on a line of its own'
-        return 'the line above has no ": " or a value of its own, so this key cannot stand under it'
+            return 'a second ": " stands in this line; quote the value, or put the key on a line of its own', span
+        return 'the line above has no ": " or a value of its own, so this key cannot stand under it', span
     if "could not find expected ':'" in problem:
-        return 'a key without ": " stands before this line'
-    if "while parsing a flow" in str(broken.context) and broken.context_mark is not None:
-        opened = f"{broken.context_mark.line + 1}:{broken.context_mark.column + 1}"
-        return f"a bracket opened at {opened} is not closed, or a comma is missing"
-    if (
-        "did not find expected key" in problem
-        or "expected <block end>" in problem
-        or "did not find expected '-'" in problem
-    ):
-        return "the indentation of this line fits none of the lines above"
-    context = f" {broken.context}" if broken.context else ""
-    return f"this is not YAML: {problem}{context}"
+        return 'a key without ": " stands before this line', span
+    if any(words in problem for words in ("expected key", "expected <block end>", "expected '-'")):
+        return "the indentation of this line fits none of the lines above", span
+    return f"this is not YAML: {problem}{f' {context}' if context else ''}", span
 
 
 class _Builder:
@@ -202,10 +196,9 @@ class _Builder:
         raw = self._node(event)
         if not isinstance(raw.node, Scalar):
             raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}", span)
-        if isinstance(event, yaml.ScalarEvent):
-            # A number or boolean as a key stands for its own text.
-            return (event.value if isinstance(raw.node.value, str) else go_text(raw.node.value)), span
-        return go_text(raw.node.value), span
+        if not isinstance(raw.node.value, str):
+            raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}; put it in quotes", span)
+        return (event.value if isinstance(event, yaml.ScalarEvent) else raw.node.value), span
 
     def _merge(self, node: Map, value: _Raw, pairs: list[tuple[str, Span, _Raw]]) -> None:
         """`<<`: what the mapping does not say itself comes from the merged ones, the first of a list first."""

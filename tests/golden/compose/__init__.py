@@ -1,0 +1,1 @@
+"""Folders with definition files, and what the loader makes of them."""

@@ -1,0 +1,44 @@
+"""The golden folders: one case each, its files, and `expected.txt` with the findings and the canonical model.
+
+`UPDATE_GOLDEN=1 pytest tests/golden/compose` writes `expected.txt` anew; read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from stackd.compose.load import canonical, load, stack_inputs
+from stackd.compose.tree import Json
+from stackd.model.spec import Loaded
+
+CASES = Path(__file__).parent / "cases"
+ENV = {"HOME": "/home/someone"}
+
+
+def folders() -> list[Path]:
+    """Every case."""
+    return sorted(path for path in CASES.iterdir() if path.is_dir())
+
+
+def loaded(folder: Path) -> Loaded:
+    """The folder as the daemon reads it."""
+    inputs = stack_inputs(folder, [path.name for path in folder.iterdir()])
+    assert inputs is not None
+    return load(inputs, Path.read_bytes, ENV)
+
+
+def model(folder: Path) -> tuple[dict[str, Json] | None, Loaded]:
+    """The folder in canonical form."""
+    inputs = stack_inputs(folder, [path.name for path in folder.iterdir()])
+    assert inputs is not None
+    return canonical(inputs, Path.read_bytes, ENV)
+
+
+def outcome(folder: Path) -> str:
+    """Findings and model as text; the folder's own place is written `$DIR`."""
+    values, found = model(folder)
+    lines = [str(diagnostic) for diagnostic in found.diagnostics]
+    if values is not None:
+        lines.append(json.dumps(values, indent=1, ensure_ascii=False))
+    return "\n".join(lines).replace(str(folder), "$DIR") + "\n"
