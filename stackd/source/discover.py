@@ -55,7 +55,7 @@ class Candidate:
     @property
     def watched(self) -> tuple[Path, ...]:
         """The files whose appearing or disappearing changes what it is made of."""
-        return tuple((self.folder or self.path) / name for name in LOOKED_FOR) + (self.path,)
+        return (*((self.folder or self.path) / name for name in LOOKED_FOR), self.path)
 
 
 def list_root(root: Path, files: Files) -> RootReading:

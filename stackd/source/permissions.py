@@ -1,7 +1,7 @@
 """Whose files may tell the daemon what to run: the permission rules of stack files.
 
-Law: on every component of a file's real path (sticky directories such as /tmp excepted) nobody but its owner, who is this
-user or root, may write; the owner's private group counts as the owner. A file that breaks this is refused with a reason.
+Law: on every component of a file's real path (sticky directories such as /tmp excepted) nobody but its owner, who is
+this user or root, may write; the owner's private group counts as the owner. What breaks this is refused with a reason.
 What this module does NOT do: open files, or look at what they hold.
 """
 
@@ -22,7 +22,7 @@ class Permissions:
         self._seen: dict[Path, str] = {}
 
     def refusal(self, real: Path) -> str:
-        """Why the file or folder at this real path is not to be trusted, "" = it is. Raises OSError if it is not there."""
+        """Why the file or folder at this real path is not to be trusted, "" = it is. Raises OSError if not there."""
         for part in (real, *real.parents):
             if reason := self._of(part):
                 return reason

@@ -1,6 +1,6 @@
 """Reading stack files: each one once per reading, bounded, only when its permissions allow it.
 
-Law: a fingerprint changes when what a load would see changes: content, absence, a refusal; not with time stamps or modes.
+Law: a fingerprint changes when what a load would see changes (content, absence, a refusal), not with times or modes.
 Only plain files are read, never folders, pipes or devices. What this module does NOT do: know what the files mean.
 """
 
@@ -33,6 +33,8 @@ class Files:
                 found = self._read(path)
             except OSError as error:
                 found = error
+            except ValueError:  # A NUL in the path.
+                found = OSError(errno.EINVAL, "is no possible file name", str(path))
             self._content[path] = found
         if isinstance(found, bytes):
             return found
@@ -66,13 +68,15 @@ class Files:
             raise PermissionError(errno.EACCES, f"refused: {reason}", str(path))
         # Without blocking: a pipe put in a file's place must not stop the daemon.
         handle = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        with open(handle, "rb") as file:
-            found = os.fstat(handle)
-            if stat.S_ISDIR(found.st_mode):
-                raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "is not a plain file", str(path))
-            content = file.read(LARGEST + 1)
+        try:
+            mode = os.fstat(handle).st_mode
+            if not stat.S_ISREG(mode):
+                kind = "a folder" if stat.S_ISDIR(mode) else "not a plain file"
+                raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, f"is {kind}", str(path))
+            with open(handle, "rb", closefd=False) as file:
+                content = file.read(LARGEST + 1)
+        finally:
+            os.close(handle)
         if len(content) > LARGEST:
             raise OSError(errno.EFBIG, f"is larger than {LARGEST // 1024 // 1024} MiB", str(path))
         return content

@@ -119,7 +119,8 @@ def believe(registry: Registry, scan: Scan, rules: RemovalRules, consent: Consen
     crowd = _crowd(fates, rules)
     fates.update(dict.fromkeys(crowd, Fate.FROZEN))
     known = {
-        name: registry.known[name] if fates[name] is Fate.MOVED else Known(place) for name, place in scan.stacks.items()
+        name: registry.known[name] if fates[name] is Fate.MOVED else Known(_seen(registry.known.get(name), place))
+        for name, place in scan.stacks.items()
     }
     wake_at: float | None = None
     for name, one in missing.items():
@@ -149,6 +150,14 @@ def _present(name: StackName, before: Known | None, place: Place, consent: Conse
         return Fate.HERE
     was, now = before.place.folder, place.folder
     return Fate.MOVED if was is not None and now is not None and was != now else Fate.HERE
+
+
+def _seen(before: Known | None, place: Place) -> Place:
+    """The place as read; behind a dangling link still the folder that was there."""
+    if place.folder is not None or before is None:
+        return place
+    was = before.place
+    return replace(place, folder=was.folder, folder_id=was.folder_id, mark=was.mark)
 
 
 def _missing(

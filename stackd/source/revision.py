@@ -20,8 +20,9 @@ from stackd.model.ids import StackName
 class Revision:
     """A definition that was in force. `entry` is its place in the stacks directory `root`; `folder` the real folder.
 
-    `folder_id` and `root_id` are (device, inode); `files` are the Compose files in merge order; `texts` maps every file
-    read to its content in base64; `generation` counts the definitions of this stack that came into force.
+    `folder_id` and `root_id` are (device, inode), `mark` that of `removal.Place`, `digest` the project's. `files` are
+    the Compose files in merge order; `texts` maps every file read to its content in base64; `generation` counts the
+    definitions of this stack that came into force.
     """
 
     name: StackName
@@ -30,6 +31,8 @@ class Revision:
     folder: Path
     folder_id: tuple[int, int]
     root_id: tuple[int, int]
+    mark: str = ""
+    digest: str = ""
     generation: int = 0
     files: tuple[Path, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)

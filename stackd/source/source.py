@@ -1,0 +1,276 @@
+"""The task that turns the disk into desired stacks: read, believe, publish, wait for the next change.
+
+Law: level-triggered: every round reads everything and publishes what differs from what was published last. Nothing is
+`loaded` before the first full round is over. A definition that cannot be read now is taken from its last good revision.
+What this module does NOT do: parse, plan, or talk to the engine (what runs is an argument).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from stackd.config import FreezeConfig, WatchConfig
+from stackd.model.ids import StackName
+from stackd.model.view import DesiredStack
+from stackd.source.discover import winner
+from stackd.source.force import Held, Stacks, double, doubtful, waiting
+from stackd.source.removal import (
+    Consent,
+    Fate,
+    FileId,
+    Known,
+    Outcome,
+    Place,
+    Registry,
+    RemovalRules,
+    Scan,
+    believe,
+    forget,
+)
+from stackd.source.revision import Revision, RevisionStore
+from stackd.source.scan import Reading, Scanner, SourceSettings, StackReading
+from stackd.source.watch import Watcher
+
+log = logging.getLogger(__name__)
+
+_AFTERMATH = 2.0  # seconds between looks whether a removed stack's containers are gone
+
+
+class Publisher(Protocol):
+    """Where the source tells what it has found. No call blocks; all come from the source's own task."""
+
+    def publish(self, desired: DesiredStack) -> None:
+        """A stack is new, or its desired side has changed."""
+
+    def withdraw(self, stack: StackName) -> None:
+        """A stack is gone, and so are its containers: forget it."""
+
+    def frozen(self, reason: str) -> None:
+        """Why no stack may be removed now; "" = removal is allowed again."""
+
+    def loaded(self) -> None:
+        """Everything has been read once: from now on, what is not published is not there."""
+
+
+Running = Callable[[], Mapping[StackName, str] | None]
+"""Which stacks have containers or networks of ours, with their working_dir label; None = not seen yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """The configuration of a source."""
+
+    settings: SourceSettings
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    freeze: FreezeConfig = field(default_factory=FreezeConfig)
+
+
+class Source:
+    """The disk side of the daemon. `run` is its task; everything else may be called from the same event loop."""
+
+    def __init__(
+        self,
+        options: SourceOptions,
+        publisher: Publisher,
+        running: Running,
+        store: RevisionStore,
+        revisions: Mapping[StackName, Revision],
+    ) -> None:
+        """`revisions` are those that the store had at the start."""
+        self._options = options
+        self._publisher = publisher
+        self._running = running
+        self._store = store
+        self._scanner = Scanner(options.settings)
+        watch = options.watch
+        self._watcher = Watcher(self._scanner.fingerprints, step=watch.step, degraded_rescan=watch.degraded_rescan)
+        freeze = options.freeze
+        self._rules = RemovalRules(freeze.stack_grace, freeze.share, freeze.min_stacks)
+        self._revisions = {name: one for name, one in revisions.items() if one.root in options.settings.roots}
+        self._registry = _registry(self._revisions)
+        self._held: dict[StackName, Held] = {}
+        self._published: dict[StackName, DesiredStack] = {}
+        self._fates: Mapping[StackName, Fate] = {}
+        self._renamed: Mapping[StackName, StackName] = {}
+        self._frozen = ""
+        self._confirmed: set[StackName] = set()
+        self._poke = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._problem = "not read yet"
+
+    @property
+    def problem(self) -> str:
+        """What keeps stacks directories from being read, "" = nothing."""
+        return self._problem
+
+    @property
+    def watch_problem(self) -> str:
+        """Why changes are noticed late, "" = they are not."""
+        return self._watcher.problem
+
+    def poke(self) -> None:
+        """Read everything again soon."""
+        self._poke.set()
+
+    async def rescan(self) -> None:
+        """Read everything again now; returns when what has been found is published."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        self._poke.set()
+        await done
+
+    def confirm(self, stack: StackName | None) -> tuple[StackName, ...]:
+        """A person approves what waits for one: removals in doubt, a new name, another folder; None = all there are.
+
+        A stack is meant by its old or its new name. Returns the names that were in doubt.
+        """
+        odd = (Fate.FROZEN, Fate.GOING, Fate.RENAMED, Fate.MOVED)
+        names = {name for name, fate in self._fates.items() if fate in odd}
+        if stack is not None:
+            names = {name for name in names if stack in (name, self._renamed.get(name))}
+        if names:
+            self._confirmed |= names
+            self._poke.set()
+        return tuple(sorted(names))
+
+    async def run(self) -> None:
+        """Read and watch until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watcher.run(), name="source-watch")
+            tasks.create_task(self._rounds(), name="source-rounds")
+
+    async def _rounds(self) -> None:
+        first = True
+        while True:
+            self._poke.clear()
+            asked, self._waiting = self._waiting, []
+            reading = await asyncio.to_thread(self._scanner.read)
+            if first:
+                await asyncio.to_thread(self._revive, reading)
+            wake_at = self._take(reading, time.monotonic())
+            self._watcher.aim(reading.target, reading.prints)
+            if first:
+                first = False
+                self._publisher.loaded()
+            for one in asked:
+                if not one.done():
+                    one.set_result(None)
+            await self._pause(wake_at)
+
+    async def _pause(self, wake_at: float | None) -> None:
+        rest = self._options.watch.rescan
+        if wake_at is not None:
+            rest = min(rest, max(0.0, wake_at - time.monotonic()))
+        reasons = {asyncio.create_task(self._watcher.changed()), asyncio.create_task(self._poke.wait())}
+        try:
+            await asyncio.wait(reasons, timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in reasons:
+                task.cancel()
+            await asyncio.gather(*reasons, return_exceptions=True)
+
+    def _revive(self, reading: Reading) -> None:
+        """Bring back, from the store, the definitions that the disk does not give now."""
+        there = {(one.name, one.place.folder) for one in reading.stacks if one.good}
+        for name, revision in self._revisions.items():
+            held = Held(digest=revision.digest, generation=revision.generation, place=self._registry.known[name].place)
+            if (name, revision.folder) not in there:
+                held.project = self._scanner.revive(revision).project
+            self._held[name] = held
+
+    def _take(self, reading: Reading, at: float) -> float | None:
+        """Publish what a reading says; when to read again at the latest (monotonic, None = no need)."""
+        running = self._running()
+        stacks = self._sorted(reading, running or {})
+        roots = {root.path: root.identity for root in reading.roots}
+        places = {name: one.place for name, one in stacks.chosen.items()}
+        outcome = believe(self._registry, Scan(at, roots, places), self._rules, Consent(running, self._confirmed))
+        self._confirmed.clear()
+        self._registry, self._fates, self._renamed = outcome.registry, outcome.fates, outcome.renamed
+        self._problem = "; ".join(f"{root.path}: {root.problem}" for root in reading.roots if root.problem)
+        if outcome.frozen != self._frozen:
+            self._frozen = outcome.frozen
+            self._publisher.frozen(outcome.frozen)
+        wakes = [outcome.wake_at]
+        for name, fate in outcome.fates.items():
+            if fate is Fate.REMOVED and running is not None and name not in running:
+                self._forget(name)
+            elif fate is Fate.HERE:
+                wakes.append(self._here(name, stacks, outcome, roots, at))
+            else:
+                place = self._registry.known[name].place
+                self._publish(doubtful(name, fate, self._held.setdefault(name, Held()), outcome, place))
+                wakes.append(at + _AFTERMATH if fate is Fate.REMOVED else None)
+        return min((wake for wake in wakes if wake is not None), default=None)
+
+    def _here(
+        self, name: StackName, stacks: Stacks, outcome: Outcome, roots: Mapping[Path, FileId | None], at: float
+    ) -> float | None:
+        """Take and publish a stack that is where it should be."""
+        reading = stacks.chosen[name]
+        held = self._held.setdefault(name, Held())
+        old = next((old for old, new in outcome.renamed.items() if new == name), None)
+        if old is not None and held.project is None:
+            before = self._held[old].project if old in self._held else None
+            self._publish(waiting(name, old, before, reading))
+            return None
+        was = (held.digest, held.place)
+        again = held.take(reading, at, self._options.watch.quiet)
+        settles = held.settle(at, self._options.freeze.service_grace) if reading.good else None
+        root_id = roots[reading.place.root]
+        if reading.good and was != (held.digest, held.place) and root_id is not None:
+            revision = held.revision(name, reading, root_id)
+            if revision is not None:
+                self._store.save_revision(revision)
+        desired = held.desired(name)
+        if doubles := stacks.doubles.get(name, ()):
+            # Whose the running services are is not certain, so none of them is surplus.
+            told = (*desired.diagnostics, *(double(other, name) for other in doubles))
+            desired = replace(desired, diagnostics=told, services_settled=False)
+        self._publish(desired)
+        return min((wake for wake in (again, settles) if wake is not None), default=None)
+
+    def _sorted(self, reading: Reading, labels: Mapping[StackName, str]) -> Stacks:
+        """The readings by name; of several with one name, one counts."""
+        known = self._registry.known
+        by_entry = {(one.place.root, one.place.entry): name for name, one in known.items() if not one.removed}
+        groups: dict[StackName, list[StackReading]] = {}
+        for one in reading.stacks:
+            name = one.name if one.good else by_entry.get((one.place.root, one.place.entry), one.name)
+            groups.setdefault(name, []).append(one)
+        chosen: dict[StackName, StackReading] = {}
+        doubles: dict[StackName, tuple[StackReading, ...]] = {}
+        for name, group in groups.items():
+            before = known[name].place.folder if name in known else None
+            able = group if any(one.place.folder == before for one in group) else [one for one in group if one.good]
+            places = {one.place: one for one in able or group}
+            chosen[name] = places[winner(places, before, labels.get(name, ""))]
+            if len(group) > 1:
+                doubles[name] = tuple(one for one in group if one is not chosen[name])
+        return Stacks(chosen, doubles)
+
+    def _publish(self, desired: DesiredStack) -> None:
+        if self._published.get(desired.name) != desired:
+            self._published[desired.name] = desired
+            self._publisher.publish(desired)
+
+    def _forget(self, name: StackName) -> None:
+        self._registry = forget(self._registry, name)
+        self._held.pop(name, None)
+        self._store.forget_revision(name)
+        if self._published.pop(name, None) is not None:
+            self._publisher.withdraw(name)
+
+
+def _registry(revisions: Mapping[StackName, Revision]) -> Registry:
+    """What was known when the daemon last ran."""
+    places = {
+        name: Known(Place(one.root, one.entry, one.folder, one.folder_id, one.mark)) for name, one in revisions.items()
+    }
+    return Registry(places, {one.root: one.root_id for one in revisions.values()})
