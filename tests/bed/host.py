@@ -171,6 +171,16 @@ def install(packages: Sequence[str]) -> None:
             run(*command, DEBIAN_FRONTEND="noninteractive")
 
 
+def unpacked_program(package: str, program: str, into: Path) -> Path:
+    """A program of a distribution package, unpacked below a folder and not installed on the machine."""
+    root = unpacked(package, into)
+    # Which of these it is changed with Debian 13.
+    for folder in ("usr/bin", "bin", "usr/sbin", "sbin"):
+        if (root / folder / program).is_file():
+            return root / folder / program
+    raise BedError(f"package {package} holds no program {program}")
+
+
 def unpacked(package: str, into: Path) -> Path:
     """The files of a distribution package below a folder, without installing it on the machine."""
     target = into / package

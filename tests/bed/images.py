@@ -24,7 +24,7 @@ from tests.bed.archive import (
     write_layer,
 )
 from tests.bed.engine import locked
-from tests.bed.host import BedError, codename, run, say, unpacked
+from tests.bed.host import BedError, codename, run, say, unpacked_program
 from tests.bed.places import Places, cache_dir
 from tests.bed.recipes import SERVICES, SYSTEMD
 
@@ -85,7 +85,7 @@ def busybox() -> Image:
 
 
 def _make_busybox(target: Path) -> Layer:
-    binary = unpacked("busybox-static", cache_dir() / "tools") / "bin" / "busybox"
+    binary = unpacked_program("busybox-static", "busybox", cache_dir() / "tools")
     applets = [name for name in run(binary, "--list").split() if name != "busybox"]
     say(f"making busybox with {len(applets)} applets")
     return write_layer(target, lambda tar: _fill_busybox(tar, binary, applets))

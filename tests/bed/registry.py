@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bed.engine import locked
-from tests.bed.host import SYSTEM_PATH, BedError, unpacked, wait_until
+from tests.bed.host import SYSTEM_PATH, BedError, unpacked_program, wait_until
 from tests.bed.places import Places, cache_dir
 
 OPEN_PORT = 5000
@@ -43,7 +43,7 @@ class Registry:
 
 def install() -> Path:
     """Unpack the program into the cache; needs the machine's network the first time, so `up` does it."""
-    return unpacked("docker-registry", cache_dir() / "tools")
+    return unpacked_program("docker-registry", "docker-registry", cache_dir() / "tools")
 
 
 def open_registry(bed: Places) -> Registry:
@@ -66,7 +66,7 @@ def _ensure(bed: Places, port: int, configuration: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "htpasswd").write_text(_HTPASSWD, encoding="ascii")
         (folder / "config.yml").write_text(configuration.format(folder=folder, port=port), encoding="utf-8")
-        program = install() / "usr" / "bin" / "docker-registry"
+        program = install()
         with (folder / "log").open("wb") as log:
             subprocess.run(
                 ["setsid", "--fork", str(program), "serve", str(folder / "config.yml")],
