@@ -36,7 +36,7 @@ Slots = Mapping[ServiceName, tuple[Slot, ...]]
 
 
 def build_digest(build: BuildSpec) -> str:
-    """The digest written on an image that we build: tells an edit of `build:` from none (Compose's hash leaves it out)."""
+    """The digest written on an image that we build: it tells an edit of `build:`, which Compose's hash leaves out."""
     args = sorted((key, value) for key, value in build.args.items())
     text = json.dumps([build.context, build.dockerfile, build.dockerfile_inline, args, build.target])
     return "v1:" + hashlib.sha256(text.encode()).hexdigest()
@@ -91,7 +91,7 @@ def _rank(container: ObservedContainer) -> tuple[bool, bool, bool, float, str]:
 
 
 def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
-    """Why a container does not fit its service's definition any more; None = it fits, or nothing proves the contrary."""
+    """Why a container does not fit its service's definition any more; None = it fits, or nothing proves otherwise."""
     seen, project = view.observed, view.desired.project if view.desired else None
     if seen is None or project is None:
         return None

@@ -10,6 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from stackd.model.ids import ContainerId, ServiceName, StackName
+from stackd.model.plan import Why
 
 
 class EventKind(enum.StrEnum):
@@ -90,5 +91,6 @@ class Condemned:
 
     container: ContainerId
     started_at: float
+    why: Why
     reason: str
     restart: bool

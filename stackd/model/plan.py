@@ -177,7 +177,7 @@ class CreateVolume:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRestartPolicy:
-    """Set the engine's own restart policy of a container: `no` when we take it over, the file's when we hand it back."""
+    """Set the engine's own restart policy: `no` when we take a container over, the file's when we hand it back."""
 
     service: ServiceName
     container: ContainerId

@@ -103,7 +103,7 @@ class ServiceLedger:
     """What is remembered of one service, all of it forgettable.
 
     `fingerprint`: the definition it counts for. `deaths`: since the last reset, oldest first, the newest 20; `attempts`
-    counts them all. `health_restarts`: monotonic instants. `completed`: runs that ended by themselves with success.
+    counts them all. `health_restarts`: runs ended for their health, and when. `completed`: runs that ended by themselves with success.
     `stable`, `stable_since`: the present run and since when it is running and, if it has a check, healthy; `sick`,
     `sick_since`: likewise unhealthy. `forgiven`: the newest request that cleared the curve.
     """
@@ -111,7 +111,7 @@ class ServiceLedger:
     fingerprint: str = ""
     deaths: tuple[Death, ...] = ()
     attempts: int = 0
-    health_restarts: tuple[float, ...] = ()
+    health_restarts: tuple[tuple[Incarnation, float], ...] = ()
     completed: frozenset[Incarnation] = frozenset()
     stable: Incarnation | None = None
     stable_since: float = 0.0

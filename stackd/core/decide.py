@@ -1,0 +1,86 @@
+"""The decision: from a view of one stack to its plan, its memory, and when to look again.
+
+Law: a fixpoint. The same view with the new ledger gives the same ledger and the same plan. Not yet seen is not empty
+and not yet loaded is not absent: then nothing is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stackd.core.desired import wanted
+from stackd.core.ends import remember, stable_wake
+from stackd.core.plan import make_plan
+from stackd.core.slots import assign
+from stackd.core.verdicts import judge
+from stackd.core.world import World
+from stackd.model.override import Request, Verb
+from stackd.model.plan import Plan, service_of
+from stackd.model.view import Decision, Now, View
+
+
+def decide(view: View, now: Now) -> Decision:
+    """What to do for a stack now. Pure; never raises for anything that a user or an engine can bring about."""
+    if view.observed is None or not view.host.sources_loaded:
+        return Decision(Plan(), view.ledger)
+    world = make_world(view, now)
+    plan = make_plan(world)
+    return Decision(
+        plan=plan,
+        ledger=world.ledger,
+        wake_at=min(_wakes(world, plan), default=None),
+        verdicts=judge(world, plan),
+        done=frozenset(r.id for r in view.requests if _is_done(world, plan, r)),
+        released=world.wanted.released,
+    )
+
+
+def make_world(view: View, now: Now) -> World:
+    """Put a view's facts into relation. The view must have been observed."""
+    assert view.observed is not None
+    want = wanted(view, now)
+    slots = assign(view, want.targets)
+    ledger = remember(view, want.targets, slots, now)
+    project = view.desired.project if view.desired else None
+    targets = {target.service: target for target in want.targets}
+    return World(view, now, view.observed, project, want, slots, ledger, targets)
+
+
+def _wakes(world: World, plan: Plan) -> Iterator[float]:
+    """Every instant (monotonic) at which time alone may change the decision."""
+    now = world.now
+    for step in plan.steps:
+        yield from (b.until for b in step.blocked_by if b.until is not None and b.until > now.mono)
+    for override in world.view.overrides:
+        if override.until is not None and override.until > now.wall:
+            yield now.mono + override.until - now.wall
+    for target in world.wanted.targets:
+        if target.spec is not None:
+            due = stable_wake(world.ledger_of(target.service), target.spec.restart, now)
+            if due is not None:
+                yield due
+
+
+def _is_done(world: World, plan: Plan, request: Request) -> bool:
+    """A request is a level: done when nothing is left to do in its scope and no run it wanted ended goes on."""
+    if world.view.desired is None or world.view.running:
+        return False
+    if any(c.incarnation in request.targets and _unserved(request, c.ended) for c in world.seen.containers):
+        return False
+    scope = set(request.services)
+    for step in plan.steps:
+        service = service_of(step.op)
+        if not scope or service is None or service in scope:
+            return False
+    answered = [at for name, at in world.view.answered.items() if not scope or name in scope]
+    return all(world.seen.sent_at >= at for at in answered)
+
+
+def _unserved(request: Request, ended: bool) -> bool:
+    match request.verb:
+        case Verb.RESTART:
+            return True
+        case Verb.START | Verb.UP:
+            return ended
+        case _:
+            return False

@@ -1,0 +1,188 @@
+"""How a run ended, and what is remembered of it.
+
+A container that runs no more was stopped by us, by another hand, with the engine, by its own success, or it crashed.
+The engine's state and our own record (`condemned`) decide; events may only make us wait or name another hand.
+Lacking evidence it is a crash: availability wins.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from stackd.core.desired import Target, Want
+from stackd.core.slots import Slots
+from stackd.model.evidence import Evidence, Verdict
+from stackd.model.observed import Health, Incarnation, ObservedContainer
+from stackd.model.plan import Why
+from stackd.model.spec import RestartCondition, RestartPolicy, ServiceSpec
+from stackd.model.view import Death, Ledger, Now, ServiceLedger, View
+
+KILL_WAIT = 3.0
+"""After a `kill`, how long a `stop` may still come (behaviour.md 1: 20.10 sends it up to 0.2 s after the death)."""
+DEATH_WAIT = 0.5
+"""After a `die` that follows a `kill`, how long a `stop` may still come."""
+PROOF_WAIT = 6.0
+"""How long a stop may stay unattributed before it counts as a crash."""
+OUTAGE_SLACK = 30.0
+"""How long before the break of contact a run may have been ended by an engine that was shutting down."""
+KEPT_DEATHS = 20
+
+
+class End(enum.StrEnum):
+    """Why a run is over. WAIT: an event may still tell; ask again at `until`."""
+
+    OWN = "own"
+    HELD = "held"
+    WAIT = "wait"
+    ENGINE = "engine"
+    COMPLETED = "completed"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one run ended; `until` (monotonic) only for WAIT; `restart` = OWN, and another run was meant to follow."""
+
+    end: End
+    detail: str
+    until: float | None = None
+    restart: bool = False
+
+
+def pending_stop(evidence: Evidence, now: Now) -> float | None:
+    """Until when a stop by another hand may yet be proven (monotonic), None when nothing is pending any more."""
+    if evidence.verdict is Verdict.FOREIGN_STOP:
+        return now.mono + PROOF_WAIT
+    if evidence.verdict is Verdict.PENDING and evidence.stop_at is not None:
+        until = evidence.stop_at + PROOF_WAIT
+        return until if until > now.mono else None
+    return None
+
+
+def awaited_stop(evidence: Evidence, now: Now) -> float | None:
+    """Until when a `stop` may still follow a `kill` (monotonic), None when there is nothing to wait for."""
+    if evidence.verdict is Verdict.OWN or evidence.kill_at is None:
+        return None
+    pending = pending_stop(evidence, now)
+    if pending is not None or evidence.stop_at is not None:
+        return pending
+    until = evidence.kill_at + KILL_WAIT
+    if evidence.died_at is not None:
+        until = min(until, evidence.died_at + DEATH_WAIT)
+    return until if until > now.mono else None
+
+
+def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: Now) -> Ended:
+    """How the last run of a container that runs no more came to its end."""
+    condemned = view.condemned.get(container.id)
+    if condemned is not None and condemned.started_at == container.started_at:
+        return Ended(End.OWN, condemned.reason, restart=condemned.restart)
+    known = view.ledger.services.get(container.service, ServiceLedger())
+    if container.incarnation in known.completed:
+        return Ended(End.COMPLETED, _exit_text(container))
+    if any(death.run == container.incarnation for death in known.deaths):
+        return Ended(End.CRASHED, _exit_text(container))
+    evidence = view.evidence.get(container.id)
+    if evidence is not None and evidence.started_at in (0.0, container.started_at) and view.host.on_external_stop_hold:
+        until = awaited_stop(evidence, now)
+        if until is not None:
+            return Ended(End.WAIT, "it was stopped or killed; finding out by whom", until)
+    if _with_engine(view, container):
+        return Ended(End.ENGINE, "it ended when the engine stopped")
+    if container.exit_code == 0 and policy.condition is not RestartCondition.ALWAYS:
+        return Ended(End.COMPLETED, _exit_text(container))
+    return Ended(End.CRASHED, _exit_text(container))
+
+
+def _with_engine(view: View, container: ObservedContainer) -> bool:
+    """Whether the engine stopped or restarted since this run began, so that the exit code says nothing about it."""
+    host = view.host
+    if host.engine_started_at > container.started_at > 0:
+        return True
+    return 0 < container.started_at < host.engine_lost_at <= container.finished_at + OUTAGE_SLACK
+
+
+def _exit_text(container: ObservedContainer) -> str:
+    if container.oom_killed and container.exit_code == 137:
+        return "exited 137, out of memory"
+    return f"exited {container.exit_code}"
+
+
+def remember(view: View, targets: Iterable[Target], slots: Slots, now: Now) -> Ledger:
+    """The ledger after what this view shows: new deaths, completions, stability, forgiveness. Idempotent."""
+    services = dict(view.ledger.services)
+    for target in targets:
+        if target.spec is None:
+            continue
+        ledger = _forgive(view, target.spec, services.get(target.service, ServiceLedger()))
+        for slot in slots.get(target.service, ()):
+            if slot.current is not None:
+                ledger = _note(view, target, slot.current, ledger, now)
+        services[target.service] = ledger
+    return Ledger({name: ledger for name, ledger in services.items() if ledger != ServiceLedger()})
+
+
+def _forgive(view: View, spec: ServiceSpec, ledger: ServiceLedger) -> ServiceLedger:
+    """Another definition, or a request by a person, clears the curve; completed runs stay completed."""
+    if ledger.fingerprint != spec.config_hash:
+        ledger = ServiceLedger(fingerprint=spec.config_hash, completed=ledger.completed, forgiven=ledger.forgiven)
+    newest = max((r.id for r in view.requests if not r.services or spec.name in r.services), default="")
+    if newest > ledger.forgiven:
+        ledger = replace(ledger, deaths=(), attempts=0, health_restarts=(), forgiven=newest)
+    return ledger
+
+
+def _note(view: View, target: Target, container: ObservedContainer, ledger: ServiceLedger, now: Now) -> ServiceLedger:
+    assert target.spec is not None
+    if container.running:
+        return _note_running(container, target.spec.restart, ledger, now)
+    if not container.ended or target.want is not Want.RUN:
+        return replace(ledger, stable=None, stable_since=0.0, sick=None, sick_since=0.0)
+    ledger = replace(ledger, stable=None, stable_since=0.0, sick=None, sick_since=0.0)
+    run = container.incarnation
+    condemned = view.condemned.get(container.id)
+    if condemned is not None and condemned.started_at == run.started_at and condemned.why is Why.UNHEALTHY:
+        return _note_health_restart(ledger, run, now)
+    if run in ledger.completed or any(death.run == run for death in ledger.deaths):
+        return ledger
+    how = ended(replace(view, ledger=Ledger({target.service: ledger})), container, target.spec.restart, now)
+    if how.end is End.COMPLETED:
+        others = frozenset(old for old in ledger.completed if old.container != run.container)
+        return replace(ledger, completed=others | {run})
+    if how.end is not End.CRASHED or target.spec.restart.condition is RestartCondition.NO:
+        return ledger
+    death = Death(run, now.mono, container.exit_code, container.oom_killed, how.detail)
+    return replace(ledger, deaths=(*ledger.deaths, death)[-KEPT_DEATHS:], attempts=ledger.attempts + 1)
+
+
+def _note_running(
+    container: ObservedContainer, policy: RestartPolicy, ledger: ServiceLedger, now: Now
+) -> ServiceLedger:
+    run = container.incarnation
+    if container.health is Health.UNHEALTHY:
+        since = ledger.sick_since if ledger.sick == run else now.mono
+        return replace(ledger, stable=None, stable_since=0.0, sick=run, sick_since=since)
+    ledger = replace(ledger, sick=None, sick_since=0.0)
+    if container.health is Health.STARTING:
+        return replace(ledger, stable=None, stable_since=0.0)
+    since = ledger.stable_since if ledger.stable == run else now.mono
+    ledger = replace(ledger, stable=run, stable_since=since)
+    if now.mono - since >= policy.reset_after:
+        return replace(ledger, deaths=(), attempts=0, health_restarts=())
+    return ledger
+
+
+def _note_health_restart(ledger: ServiceLedger, run: Incarnation, now: Now) -> ServiceLedger:
+    if any(known == run for known, _ in ledger.health_restarts):
+        return ledger
+    return replace(ledger, health_restarts=(*ledger.health_restarts, (run, now.mono))[-KEPT_DEATHS:])
+
+
+def stable_wake(ledger: ServiceLedger, policy: RestartPolicy, now: Now) -> float | None:
+    """When the past is forgotten, if there is one and the present run lasts; monotonic."""
+    if not (ledger.deaths or ledger.health_restarts) or ledger.stable is None:
+        return None
+    due = ledger.stable_since + policy.reset_after
+    return due if due > now.mono else None

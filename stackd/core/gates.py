@@ -1,0 +1,157 @@
+"""What a step waits for. Each gate is a function from the world to blockers; a new rule is a new gate.
+
+Gates delay; none of them starts or stops anything. `depends_on` gates start, never create or pull.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from stackd.core.backoff import next_call
+from stackd.core.desired import Want
+from stackd.core.ends import End, ended, pending_stop
+from stackd.core.slots import Slot, parents
+from stackd.core.world import World
+from stackd.model.ids import ServiceName
+from stackd.model.observed import Health, ObservedContainer
+from stackd.model.plan import Blocker, BlockerKind, service_of
+from stackd.model.spec import Dependency, DependencyCondition, RestartCondition, ServiceSpec
+
+Blockers = tuple[Blocker, ...]
+
+
+def engine_gate(world: World) -> Blockers:
+    """Nothing is done while the engine is away."""
+    if world.view.host.engine_up:
+        return ()
+    return (Blocker(BlockerKind.ENGINE, "the engine does not answer"),)
+
+
+def observation_gate(world: World, service: ServiceName | None) -> Blockers:
+    """After an answer, look first: an observation sent before it shows the past. One call per service at a time."""
+    if any(service_of(op) == service for op in world.view.running):
+        return (Blocker(BlockerKind.STEP, "the step before is under way"),)
+    answered = world.view.answered.get(service)
+    if answered is not None and world.seen.sent_at < answered:
+        return (Blocker(BlockerKind.OBSERVATION, "looking at what the last step did"),)
+    return ()
+
+
+def failure_gate(world: World, key: str, fingerprint: str) -> Blockers:
+    """A call that went wrong waits out its curve; a refused payload waits for another definition."""
+    failure = world.view.failures.get(key)
+    if failure is None or failure.fingerprint != fingerprint:
+        return ()
+    due = next_call(failure)
+    if due is None:
+        return (Blocker(BlockerKind.FINAL, f"the engine refuses it: {failure.message}"),)
+    if due <= world.now.mono:
+        return ()
+    return (Blocker(BlockerKind.BACKOFF, failure.message, until=due),)
+
+
+def absent_evidence_gate(world: World, service: ServiceName) -> Blockers:
+    """Before a vanished container is made again: was its service being taken down by another hand?"""
+    present = {container.id for container in world.seen.containers}
+    for evidence in world.view.evidence.values():
+        if evidence.service == service and evidence.container not in present:
+            until = pending_stop(evidence, world.now)
+            if until is not None and world.view.host.on_external_stop_hold:
+                return (Blocker(BlockerKind.EVIDENCE, "it was stopped and removed; finding out by whom", until),)
+    return ()
+
+
+def resource_gate(world: World, spec: ServiceSpec) -> Blockers:
+    """Create waits for the networks and volumes it names, external ones included, and for its parents' containers."""
+    assert world.project is not None
+    blockers: list[Blocker] = []
+    networks = {network.name for network in world.seen.networks}
+    volumes = {volume.name for volume in world.seen.volumes}
+    for place in spec.networks:
+        network = world.project.networks.get(place.network)
+        if network is not None and network.name not in networks:
+            blockers.append(_missing("network", network.name, network.external))
+    for mount in spec.mounts:
+        volume = world.project.volumes.get(mount.source) if mount.kind.value == "volume" else None
+        if volume is not None and volume.name not in volumes:
+            blockers.append(_missing("volume", volume.name, volume.external))
+    for parent in parents(spec):
+        if not any(slot.current is not None for slot in world.slots_of(parent)):
+            blockers.append(Blocker(BlockerKind.STEP, f"waiting for {parent}'s container"))
+    return tuple(blockers)
+
+
+def _missing(noun: str, name: str, external: bool) -> Blocker:
+    if external:
+        return Blocker(BlockerKind.EXTERNAL, f"waiting for {noun} {name}, which is external and does not exist")
+    return Blocker(BlockerKind.STEP, f"waiting for {noun} {name}")
+
+
+def dependency_gate(world: World, spec: ServiceSpec) -> Blockers:
+    """Every start waits for what the service depends on: first up, after a crash, after a reboot."""
+    found = (_dependency(world, dependency) for dependency in spec.depends_on)
+    return tuple(blocker for blocker in found if blocker is not None)
+
+
+def _dependency(world: World, dependency: Dependency) -> Blocker | None:
+    target = world.targets.get(dependency.service)
+    if target is None or target.spec is None:
+        return None
+    slots = world.slots_of(dependency.service)[: target.scale]
+    if target.want is not Want.RUN and not any(_is_live(slot) for slot in slots):
+        if not dependency.required:
+            return None
+        return Blocker(BlockerKind.DEPENDENCY, f"{dependency.service} is {target.want} ({target.reason})")
+    for slot in slots:
+        text = _unmet(world, dependency, slot, target.spec)
+        if text is not None:
+            return Blocker(BlockerKind.DEPENDENCY, text)
+    return None
+
+
+def _is_live(slot: Slot) -> bool:
+    return slot.current is not None and slot.current.live
+
+
+def _unmet(world: World, dependency: Dependency, slot: Slot, spec: ServiceSpec) -> str | None:
+    name, container = dependency.service, slot.current
+    if container is None:
+        return f"waiting for {name} to be created"
+    match dependency.condition:
+        case DependencyCondition.STARTED:
+            met = container.running or _is_over(world, container, spec)
+            return None if met else f"waiting for {name} to start"
+        case DependencyCondition.HEALTHY:
+            return _unhealthy(name, container, dependency)
+        case DependencyCondition.COMPLETED:
+            return _incomplete(name, container, dependency)
+        case _:
+            assert_never(dependency.condition)
+
+
+def _is_over(world: World, container: ObservedContainer, spec: ServiceSpec) -> bool:
+    """Whether it ran and is not to run again by itself: a data container, a finished job."""
+    if not container.ended:
+        return False
+    how = ended(world.view, container, spec.restart, world.now)
+    return how.end is End.COMPLETED or spec.restart.condition is RestartCondition.NO
+
+
+def _unhealthy(name: ServiceName, container: ObservedContainer, dependency: Dependency) -> str | None:
+    if container.running and container.health is Health.HEALTHY:
+        return None
+    if not dependency.required and (container.ended or container.health is Health.UNHEALTHY):
+        return None
+    if not container.running:
+        return f"waiting for {name} to start and become healthy"
+    if container.health is Health.NONE:
+        return f"{name} has no health check, so it never becomes healthy"
+    return f"waiting for {name} to become healthy (now {container.health})"
+
+
+def _incomplete(name: ServiceName, container: ObservedContainer, dependency: Dependency) -> str | None:
+    if not container.ended:
+        return f"waiting for {name} to complete"
+    if container.exit_code == 0 or not dependency.required:
+        return None
+    return f"{name} did not complete: it exited {container.exit_code}"

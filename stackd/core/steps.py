@@ -1,0 +1,267 @@
+"""The steps that bring one slot to what it is to be. Every function looks at state only, so a killed daemon resumes.
+
+Order within a slot: create the new one, stop the old ones, start the new one, remove the old ones, give it its name.
+"""
+
+from __future__ import annotations
+
+from stackd.core.backoff import next_start
+from stackd.core.desired import Target
+from stackd.core.ends import End, ended
+from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, resource_gate
+from stackd.core.slots import Slot
+from stackd.core.world import World
+from stackd.model.ids import ContainerId, ServiceName
+from stackd.model.observed import ContainerState, Health, ObservedContainer
+from stackd.model.override import Request, Verb
+from stackd.model.plan import (
+    Blocker,
+    BlockerKind,
+    CreateContainer,
+    Reason,
+    RemoveContainer,
+    RenameContainer,
+    StartContainer,
+    Step,
+    StopContainer,
+    UpdateRestartPolicy,
+    Why,
+)
+from stackd.model.spec import RestartCondition, ServiceSpec, UnhealthyAction
+
+UNCLEAR = (ContainerState.UNKNOWN, ContainerState.REMOVING)
+
+
+def final_name(world: World, spec: ServiceSpec, number: int) -> str:
+    """Compose's `project-service-number`, or the service's `container_name`."""
+    return spec.container_name or f"{world.view.stack}-{spec.name}-{number}"
+
+
+def fill(world: World, target: Target, slot: Slot, image: Blockers) -> list[Step]:
+    """Steps towards a running container in this slot; `image` = what its image still waits for."""
+    assert target.spec is not None
+    unclear = [c for c in _all(slot) if c.state in UNCLEAR]
+    if unclear:
+        return []
+    if slot.current is None:
+        return _replace(world, target.spec, slot, image) if slot.number <= target.scale else clear(world, slot)
+    current = slot.current
+    over = _is_at_rest(world, target.spec, current)
+    steps = _adopt(current)
+    steps += _stop_others(world, target.spec, slot)
+    start = None if over else start_or_restart(world, target.spec, current, _others_live(slot))
+    steps += [start] if start is not None else []
+    settled: Blockers = () if current.running or over else (_after("the new container runs"),)
+    steps += [_remove(world, other, why, settled) for other, why in slot.others]
+    return steps + _rename(world, target.spec, slot, settled)
+
+
+def clear(world: World, slot: Slot, order: Blockers = ()) -> list[Step]:
+    """Steps that stop (after `order`) and remove every container of this slot; their reasons stand in `others`."""
+    steps: list[Step] = []
+    for container, why in slot.others:
+        if container.state in UNCLEAR:
+            continue
+        if container.live:
+            steps.append(stop(world, container, why, restart=False, blockers=order))
+            steps.append(_remove(world, container, why, (_after("it has stopped"),)))
+        else:
+            steps.append(_remove(world, container, why, ()))
+    return steps
+
+
+def stop(world: World, container: ObservedContainer, why: Reason, *, restart: bool, blockers: Blockers = ()) -> Step:
+    """Stop one run; a stop already sent is only repeated after its failure's curve."""
+    gates = (*blockers, *failure_gate(world, f"stop:{container.id}", ""))
+    op = StopContainer(container.service, container.id, container.started_at, container.stop_grace, restart, why)
+    return Step(op, gates)
+
+
+def _all(slot: Slot) -> list[ObservedContainer]:
+    found = [container for container, _ in slot.others]
+    return [slot.current, *found] if slot.current is not None else found
+
+
+def _others_live(slot: Slot) -> bool:
+    return any(container.live for container, _ in slot.others)
+
+
+def _after(text: str) -> Blocker:
+    return Blocker(BlockerKind.STEP, f"after {text}")
+
+
+def _replace(world: World, spec: ServiceSpec, slot: Slot, image: Blockers) -> list[Step]:
+    """No fitting container: create one, under a temporary name while another holds the final one."""
+    old, why = slot.others[0] if slot.others else (None, Reason(Why.MISSING, f"{spec.name} has no container"))
+    final = final_name(world, spec, slot.number)
+    held = {container.name for container in world.seen.containers}
+    name = f"{old.id[:12]}_{final}" if old is not None and final in held else final
+    gates = (
+        *image,
+        *resource_gate(world, spec),
+        *absent_evidence_gate(world, spec.name),
+        *_paused_gate(slot),
+        *failure_gate(world, f"create:{spec.name}:{slot.number}", spec.config_hash),
+    )
+    op = CreateContainer(spec, slot.number, name, old.id if old is not None else None, why)
+    new = ContainerId(f"new {name}")
+    steps = [Step(op, gates)]
+    steps += [
+        stop(world, container, reason, restart=False, blockers=(_after("the new container is there"),))
+        for container, reason in slot.others
+        if container.live
+    ]
+    steps.append(Step(StartContainer(spec.name, new, why), (_after("it is created"), *dependency_gate(world, spec))))
+    steps += [_remove(world, c, reason, (_after("the new container runs"),)) for c, reason in slot.others]
+    if name != final:
+        steps.append(Step(RenameContainer(spec.name, new, final, why), (_after("the old container is removed"),)))
+    return steps
+
+
+def _paused_gate(slot: Slot) -> Blockers:
+    if any(container.state is ContainerState.PAUSED for container, _ in slot.others):
+        return (Blocker(BlockerKind.PAUSED, "its container is paused; unpause it and the change is applied"),)
+    return ()
+
+
+def _adopt(container: ObservedContainer) -> list[Step]:
+    if container.engine_policy in ("", "no"):
+        return []
+    why = Reason(Why.ADOPTED, f"stackd restarts it now, not the engine (its policy was {container.engine_policy})")
+    return [Step(UpdateRestartPolicy(container.service, container.id, "no", 0, why))]
+
+
+def _stop_others(world: World, spec: ServiceSpec, slot: Slot) -> list[Step]:
+    """The old ones run until the new one could start at once."""
+    assert slot.current is not None
+    gates: Blockers = () if slot.current.live else dependency_gate(world, spec)
+    gates = (*gates, *_paused_gate(slot))
+    return [
+        stop(world, container, why, restart=False, blockers=gates) for container, why in slot.others if container.live
+    ]
+
+
+def _remove(world: World, container: ObservedContainer, why: Reason, blockers: Blockers) -> Step:
+    gates = blockers
+    if container.live and not blockers:
+        gates = (_after("it has stopped"),)
+    gates = (*gates, *failure_gate(world, f"remove:{container.id}", ""))
+    return Step(RemoveContainer(container.service, container.id, False, why), gates)
+
+
+def _rename(world: World, spec: ServiceSpec, slot: Slot, settled: Blockers) -> list[Step]:
+    assert slot.current is not None
+    final = final_name(world, spec, slot.number)
+    if slot.current.name == final or not slot.current.replaces:
+        return []
+    gates = settled
+    if any(other.name == final for other in world.seen.containers):
+        gates = (*gates, _after("the old container is removed"))
+    gates = (*gates, *failure_gate(world, f"rename:{slot.current.id}", final))
+    why = Reason(Why.REPLACED, "it takes over the name of the one it replaces")
+    return [Step(RenameContainer(spec.name, slot.current.id, final, why), gates)]
+
+
+def _is_at_rest(world: World, spec: ServiceSpec, container: ObservedContainer) -> bool:
+    """Whether it ran and is not to run again: completed, its policy says no, or its attempts are used up."""
+    if not container.ended or _asked(world, container) is not None:
+        return False
+    how = ended(world.view, container, spec.restart, world.now)
+    if how.end is End.COMPLETED:
+        return True
+    if how.end in (End.ENGINE, End.CRASHED) and spec.restart.condition is RestartCondition.NO:
+        return True
+    return how.end is End.CRASHED and _due(world, spec) is None
+
+
+def _due(world: World, spec: ServiceSpec) -> float | None:
+    """When the curve allows the next start; None = never."""
+    return next_start(world.view.stack, spec.name, world.ledger_of(spec.name), spec.restart)
+
+
+def _asked(world: World, container: ObservedContainer) -> Request | None:
+    """The request, if any, that wants another run than this one."""
+    for request in world.view.requests:
+        if container.incarnation in request.targets:
+            return request
+    return None
+
+
+def start_or_restart(world: World, spec: ServiceSpec, container: ObservedContainer, busy: bool) -> Step | None:
+    """The step, if any, that the fitting container needs; `busy` = an old one still holds its ports."""
+    if container.state is ContainerState.PAUSED:
+        return None
+    if container.live:
+        return restart(world, spec, container)
+    gates: Blockers = (_after("the old container has stopped"),) if busy else ()
+    gates = (*gates, *failure_gate(world, f"start:{container.id}", ""), *dependency_gate(world, spec))
+    why, wait = _cause_of_start(world, spec, container)
+    return Step(StartContainer(spec.name, container.id, why), (*wait, *gates))
+
+
+def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContainer) -> tuple[Reason, Blockers]:
+    if not container.ended:
+        return Reason(Why.NEEDED, "it was created and has not run yet"), ()
+    request = _asked(world, container)
+    if request is not None:
+        return Reason(Why.REQUESTED, f"{request.verb} asked for by {request.by}"), ()
+    how = ended(world.view, container, spec.restart, world.now)
+    if how.end is End.WAIT:
+        return Reason(Why.EXITED, how.detail), (Blocker(BlockerKind.EVIDENCE, how.detail, how.until),)
+    if how.end is End.ENGINE:
+        return Reason(Why.ENGINE_RESTARTED, how.detail), ()
+    if how.end is End.OWN:
+        return Reason(Why.REQUESTED, f"it was stopped by stackd: {how.detail}"), ()
+    due = _due(world, spec)
+    if due is not None and due > world.now.mono:
+        return Reason(Why.EXITED, how.detail), (Blocker(BlockerKind.BACKOFF, how.detail, until=due),)
+    return Reason(Why.EXITED, how.detail), ()
+
+
+def restart(world: World, spec: ServiceSpec, container: ObservedContainer) -> Step | None:
+    """Why a fitting, running container is to be stopped and started again, if it is."""
+    condemned = world.view.condemned.get(container.id)
+    if condemned is not None and condemned.started_at == container.started_at:
+        return stop(world, container, Reason(condemned.why, condemned.reason), restart=condemned.restart)
+    for request in world.view.requests:
+        if request.verb is Verb.RESTART and container.incarnation in request.targets:
+            why = Reason(Why.REQUESTED, f"restart asked for by {request.by}")
+            return stop(world, container, why, restart=True)
+    return _heal(world, spec, container) or _follow(world, spec, container)
+
+
+def _heal(world: World, spec: ServiceSpec, container: ObservedContainer) -> Step | None:
+    """Unhealthy, and the policy says restart: after the grace, at most `limit` times in a window."""
+    policy, ledger, now = spec.restart, world.ledger_of(spec.name), world.now.mono
+    if container.health is not Health.UNHEALTHY or policy.unhealthy is not UnhealthyAction.RESTART:
+        return None
+    host = world.view.host
+    if host.storm:
+        waits: Blockers = (Blocker(BlockerKind.EVIDENCE, "many services fail at once: the host is suspected"),)
+    else:
+        waits = _until(host.health_ignored_until, now, "health verdicts are ignored after a suspend")
+    waits += _until(ledger.sick_since + policy.unhealthy_grace, now, "unhealthy, within its grace")
+    recent = [at for _, at in ledger.health_restarts if at > now - policy.unhealthy_window]
+    if len(recent) >= policy.unhealthy_limit:
+        text = f"restarted {len(recent)} times for its health within {policy.unhealthy_window:.0f} s"
+        waits += _until(recent[-policy.unhealthy_limit] + policy.unhealthy_window, now, text)
+    why = Reason(Why.UNHEALTHY, f"unhealthy: {container.health_output}" if container.health_output else "unhealthy")
+    return stop(world, container, why, restart=True, blockers=waits)
+
+
+def _until(due: float, now: float, text: str) -> Blockers:
+    return (Blocker(BlockerKind.BACKOFF, text, until=due),) if due > now else ()
+
+
+def _follow(world: World, spec: ServiceSpec, container: ObservedContainer) -> Step | None:
+    """`depends_on: restart: true`: a dependency that started after us was restarted or replaced."""
+    for dependency in spec.depends_on:
+        if dependency.restart and _restarted_after(world, dependency.service, container):
+            why = Reason(Why.DEPENDENCY_RESTARTED, f"{dependency.service} was restarted")
+            return stop(world, container, why, restart=True, blockers=dependency_gate(world, spec))
+    return None
+
+
+def _restarted_after(world: World, name: ServiceName, container: ObservedContainer) -> bool:
+    currents = [slot.current for slot in world.slots_of(name) if slot.current is not None]
+    return any(c.running and c.started_at > container.started_at for c in currents)

@@ -1,0 +1,156 @@
+"""How every service fares, in one word and one line, derived from the decision: status and plan cannot disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stackd.core.backoff import is_crash_looping
+from stackd.core.desired import Target, Want
+from stackd.core.ends import End, ended
+from stackd.core.world import World
+from stackd.model.observed import ContainerState, Health, ObservedContainer
+from stackd.model.plan import (
+    Blocker,
+    BlockerKind,
+    BuildImage,
+    Plan,
+    PullImage,
+    StartContainer,
+    Step,
+    StopContainer,
+    service_of,
+)
+from stackd.model.view import ServiceState, ServiceVerdict
+
+STUCK = (BlockerKind.FINAL, BlockerKind.EXTERNAL)
+FAILING = (BlockerKind.BACKOFF,)
+
+
+def judge(world: World, plan: Plan) -> tuple[ServiceVerdict, ...]:
+    """One verdict per service, in the order of the targets."""
+    return tuple(
+        _judge(world, target, [step for step in plan.steps if service_of(step.op) == target.service])
+        for target in world.wanted.targets
+    )
+
+
+def _judge(world: World, target: Target, steps: list[Step]) -> ServiceVerdict:
+    containers = _containers(world, target)
+    match target.want:
+        case Want.STOP | Want.ABSENT:
+            return _judge_stopped(target, containers, steps)
+        case Want.LEAVE:
+            state = ServiceState.HELD if target.override is not None else _plain_state(world, target, containers)
+            return ServiceVerdict(target.service, state, str(target.reason), settled=True, good=True)
+        case Want.RUN:
+            pass
+    if any(c.state is ContainerState.UNKNOWN for c in containers):
+        return ServiceVerdict(target.service, ServiceState.UNKNOWN, "the engine does not tell its state")
+    if steps:
+        return _judge_pending(world, target, containers, steps)
+    state = _plain_state(world, target, containers)
+    good = state not in (ServiceState.EXITED, ServiceState.UNHEALTHY)
+    settled = state is not ServiceState.STARTING
+    detail = _plain_detail(world, target, containers, state)
+    return ServiceVerdict(target.service, state, detail, settled=settled, good=good)
+
+
+def _containers(world: World, target: Target) -> list[ObservedContainer]:
+    found: list[ObservedContainer] = []
+    for slot in world.slots_of(target.service):
+        found += [slot.current] if slot.current is not None else [c for c, _ in slot.others]
+    return found
+
+
+def _judge_stopped(target: Target, containers: list[ObservedContainer], steps: list[Step]) -> ServiceVerdict:
+    if steps:
+        state = ServiceState.STOPPING if target.want is Want.STOP else ServiceState.REMOVING
+        return ServiceVerdict(target.service, state, _first(steps) or str(target.reason))
+    state = ServiceState.STOPPED if containers or target.override is not None else ServiceState.ABSENT
+    return ServiceVerdict(target.service, state, str(target.reason), settled=True, good=True)
+
+
+def _judge_pending(
+    world: World, target: Target, containers: list[ObservedContainer], steps: list[Step]
+) -> ServiceVerdict:
+    """Something is still to be done: the first step that leads on tells what it is waiting for."""
+    ledger = world.ledger_of(target.service)
+    step = next((s for s in steps if not _merely_follows(s)), steps[0])
+    stuck = _blocker(step.blocked_by, STUCK)
+    failing = _blocker(step.blocked_by, FAILING)
+    detail = _first([step]) or str(step.op.reason)
+    attempt = ledger.attempts
+    if stuck is not None:
+        final = stuck.kind is BlockerKind.FINAL
+        return ServiceVerdict(target.service, ServiceState.BLOCKED, stuck.detail, attempt, settled=final)
+    if failing is not None:
+        looping = target.spec is not None and is_crash_looping(ledger, target.spec.restart)
+        state = ServiceState.CRASH_LOOPING if looping else ServiceState.BACKING_OFF
+        return ServiceVerdict(target.service, state, failing.detail, attempt, failing.until)
+    return ServiceVerdict(target.service, _pending_state(step, containers), detail, attempt)
+
+
+def _merely_follows(step: Step) -> bool:
+    return any(b.kind is BlockerKind.STEP and b.detail.startswith("after ") for b in step.blocked_by)
+
+
+def _pending_state(step: Step, containers: list[ObservedContainer]) -> ServiceState:
+    if _blocker(step.blocked_by, (BlockerKind.PAUSED,)):
+        return ServiceState.PAUSED
+    if _blocker(step.blocked_by, (BlockerKind.DEPENDENCY,)):
+        return ServiceState.WAITING
+    match step.op:
+        case PullImage():
+            return ServiceState.PULLING
+        case BuildImage():
+            return ServiceState.BUILDING
+        case StopContainer():
+            return ServiceState.STOPPING
+        case StartContainer():
+            return ServiceState.STARTING
+        case _:
+            return ServiceState.RUNNING if any(c.running for c in containers) else ServiceState.PENDING
+
+
+def _blocker(blockers: Iterable[Blocker], kinds: tuple[BlockerKind, ...]) -> Blocker | None:
+    return next((blocker for blocker in blockers if blocker.kind in kinds), None)
+
+
+def _first(steps: list[Step]) -> str:
+    """What the steps wait for, in words; the daemon's own bookkeeping is no news."""
+    quiet = (BlockerKind.OBSERVATION, BlockerKind.STEP)
+    return next((b.detail for step in steps for b in step.blocked_by if b.kind not in quiet), "")
+
+
+def _plain_state(world: World, target: Target, containers: list[ObservedContainer]) -> ServiceState:
+    """The state of a service that nothing is planned for."""
+    if not containers:
+        return ServiceState.ABSENT
+    if any(c.state is ContainerState.PAUSED for c in containers):
+        return ServiceState.PAUSED
+    if all(c.live for c in containers):
+        worst = {c.health for c in containers}
+        if Health.UNHEALTHY in worst:
+            return ServiceState.UNHEALTHY
+        if Health.STARTING in worst:
+            return ServiceState.STARTING
+        return ServiceState.HEALTHY if worst == {Health.HEALTHY} else ServiceState.RUNNING
+    policy = target.spec.restart if target.spec is not None else None
+    over = [c for c in containers if c.ended]
+    if policy is not None and all(
+        c.exit_code == 0 or ended(world.view, c, policy, world.now).end is End.COMPLETED for c in over
+    ):
+        return ServiceState.COMPLETED
+    return ServiceState.EXITED
+
+
+def _plain_detail(world: World, target: Target, containers: list[ObservedContainer], state: ServiceState) -> str:
+    if state not in (ServiceState.EXITED, ServiceState.UNHEALTHY) or target.spec is None:
+        return ""
+    if state is ServiceState.UNHEALTHY:
+        return next((c.health_output for c in containers if c.health_output), "unhealthy")
+    code = next((c.exit_code for c in containers if c.ended), 0)
+    limit = target.spec.restart.max_attempts
+    if limit is not None and world.ledger_of(target.service).attempts > limit:
+        return f"exited {code}; given up after {limit} restarts, as its restart policy says"
+    return f"exited {code}; its restart policy is {target.spec.restart.condition}"
