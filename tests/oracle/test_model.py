@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.compose.cases import folders, loaded, model
+from tests.golden.compose.folders import folders, loaded, model
 from tests.oracle.compose import judge
 
 pytestmark = pytest.mark.oracle
@@ -20,7 +20,7 @@ STRICTER = {
     "include": "not carried out yet",
     "fig": "the real one knows no fig.yml",
 }
-"""Cases that stackd refuses, or reads, on purpose although the real one does not: their names begin with these words."""
+"""Cases that stackd refuses, or reads, on purpose though the real one does not, by the beginning of their names."""
 
 JUDGED = [folder for folder in folders() if not folder.name.startswith(tuple(STRICTER))]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.compose.cases import folders, outcome
+from tests.golden.compose.folders import folders, outcome
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
