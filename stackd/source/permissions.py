@@ -30,20 +30,22 @@ class Permissions:
 
     def _of(self, part: Path) -> str:
         if part not in self._seen:
-            reason = self._judged(part.lstat())
+            reason = objection(part.lstat(), self._uid)
             self._seen[part] = f"{part} {reason}" if reason else ""
         return self._seen[part]
 
-    def _judged(self, found: os.stat_result) -> str:
-        if found.st_uid not in (self._uid, 0):
-            return f"belongs to uid {found.st_uid}, not to this user or root"
-        if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
-            return ""
-        if found.st_mode & stat.S_IWOTH:
-            return "can be written by everybody"
-        if found.st_mode & stat.S_IWGRP and not is_private_group(found.st_gid, found.st_uid):
-            return f"can be written by group {found.st_gid}"
+
+def objection(found: os.stat_result, uid: int) -> str:
+    """What speaks against trusting a component with these properties, "" = nothing."""
+    if found.st_uid not in (uid, 0):
+        return f"belongs to uid {found.st_uid}, not to this user or root"
+    if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
         return ""
+    if found.st_mode & stat.S_IWOTH:
+        return "can be written by everybody"
+    if found.st_mode & stat.S_IWGRP and not is_private_group(found.st_gid, found.st_uid):
+        return f"can be written by group {found.st_gid}"
+    return ""
 
 
 def is_private_group(gid: int, uid: int) -> bool:

@@ -1,0 +1,443 @@
+"""The whole disk side: real files, the real watcher, the real loader; what is published, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from stackd.compose.load import StackInputs, load
+from stackd.config import FreezeConfig, WatchConfig
+from stackd.model.ids import ServiceName, StackName
+from stackd.model.spec import Loaded
+from stackd.model.view import DesiredStack, Presence
+from stackd.source.revision import Revision
+from stackd.source.scan import SourceSettings
+from stackd.source.source import Source, SourceOptions
+
+FREEZE = FreezeConfig(stack_grace=0.3, service_grace=0.2)
+WATCH = WatchConfig(step=0.02, quiet=0.1)
+
+
+def compose(*services: str, name: str = "", mode: str = "a") -> str:
+    lines = [f"name: {name}"] if name else []
+    lines.append("services:")
+    for service in services or ("web",):
+        lines += [f"  {service}:", "    image: busybox", f"    environment: {{MODE: {mode}}}"]
+    return "\n".join(lines) + "\n"
+
+
+class World:
+    """A stacks directory, what runs, and everything that was published."""
+
+    def __init__(self, place: Path) -> None:
+        self.root = place / "stacks"
+        self.root.mkdir(exist_ok=True)
+        self.desired: dict[StackName, DesiredStack] = {}
+        self.log: list[str] = []
+        self.reason = ""
+        self.is_loaded = False
+        self.running: Mapping[StackName, str] | None = {}
+        self.kept: dict[StackName, Revision] = {}
+        self._turn = asyncio.Event()
+
+    # Publisher
+    def publish(self, desired: DesiredStack) -> None:
+        self.desired[desired.name] = desired
+        self._said(f"publish {desired.name}")
+
+    def withdraw(self, stack: StackName) -> None:
+        del self.desired[stack]
+        self._said(f"withdraw {stack}")
+
+    def frozen(self, reason: str) -> None:
+        self.reason = reason
+        self._said("frozen")
+
+    def loaded(self) -> None:
+        self.is_loaded = True
+        self._said("loaded")
+
+    # RevisionStore
+    def save_revision(self, revision: Revision) -> None:
+        self.kept[revision.name] = revision
+
+    def forget_revision(self, stack: StackName) -> None:
+        self.kept.pop(stack, None)
+
+    def _said(self, what: str) -> None:
+        self.log.append(what)
+        self._turn.set()
+
+    def write(self, stack: str, text: str, file: str = "compose.yaml") -> Path:
+        path = self.root / stack / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def of(self, name: str) -> DesiredStack:
+        return self.desired[StackName(name)]
+
+    def has(self, name: str) -> bool:
+        return StackName(name) in self.desired
+
+    def runs(self, *names: str) -> None:
+        self.running = {StackName(name): str(self.root / name) for name in names}
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():
+                self._turn.clear()
+                await self._turn.wait()
+
+    @asynccontextmanager
+    async def source(self, freeze: FreezeConfig = FREEZE, **env: str) -> AsyncIterator[Source]:
+        options = SourceOptions(SourceSettings((self.root,), env), WATCH, freeze)
+        self.desired.clear()
+        self.is_loaded = False
+        source = Source(options, self, lambda: self.running, self, dict(self.kept))
+        task = asyncio.create_task(source.run())
+        try:
+            await self.until(lambda: self.is_loaded)
+            yield source
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def mode(desired: DesiredStack, service: str = "web") -> str | None:
+    assert desired.project is not None
+    return desired.project.services[ServiceName(service)].environment["MODE"]
+
+
+def codes(desired: DesiredStack) -> list[str]:
+    return [one.code for one in desired.diagnostics]
+
+
+async def test_everything_is_published_before_loaded_is_said(world: World) -> None:
+    world.write("blog", compose())
+    world.write("shop", compose("web", "db"))
+    async with world.source():
+        assert world.log == ["publish blog", "publish shop", "loaded"]
+        blog = world.of("blog")
+        assert (blog.generation, blog.presence, blog.folder) == (1, Presence.PRESENT, world.root / "blog")
+        assert not blog.services_settled
+        await world.until(lambda: world.of("blog").services_settled and world.of("shop").services_settled)
+
+
+async def test_an_edit_comes_into_force_as_a_new_generation(world: World) -> None:
+    file = world.write("blog", compose(mode="a"))
+    async with world.source():
+        file.write_text(compose(mode="b"))
+        await world.until(lambda: mode(world.of("blog")) == "b")
+        assert world.of("blog").generation == 2
+
+
+async def test_env_files_and_overrides_belong_to_the_definition(world: World) -> None:
+    world.write("blog", "services: {web: {image: 'busybox:${TAG}', env_file: [extra.env]}}\n")
+    world.write("blog", "TAG=1\n", ".env")
+    world.write("blog", "MODE=x\n", "extra.env")
+    async with world.source():
+        world.write("blog", "TAG=2\n", ".env")
+        project = world.of("blog").project
+        await world.until(lambda: world.of("blog").project != project)
+        world.write("blog", "MODE=y\n", "extra.env")
+        await world.until(lambda: mode(world.of("blog")) == "y")
+        world.write("blog", "services: {web: {environment: {MODE: z}}}\n", "compose.override.yaml")
+        await world.until(lambda: mode(world.of("blog")) == "z")
+        assert world.of("blog").generation == 4
+
+
+async def test_a_broken_text_is_reported_with_its_place_and_the_last_good_stays(world: World) -> None:
+    file = world.write("blog", compose(mode="a"))
+    async with world.source():
+        file.write_text("services:\n  web: [\n")
+        await world.until(lambda: bool(world.of("blog").diagnostics))
+        broken = world.of("blog")
+        assert broken.diagnostics[0].span.file == str(file)
+        assert broken.diagnostics[0].span.line > 0
+        assert (mode(broken), broken.generation, broken.presence) == ("a", 1, Presence.PRESENT)
+        file.write_text(compose(mode="b"))
+        await world.until(lambda: world.of("blog").generation == 2)
+        assert world.of("blog").diagnostics == ()
+
+
+async def test_a_half_written_file_is_not_reported(world: World) -> None:
+    file = world.write("blog", compose(mode="a"))
+    slow = WatchConfig(step=0.02, quiet=10)
+    options = SourceOptions(SourceSettings((world.root,), {}), slow, FREEZE)
+    source = Source(options, world, lambda: world.running, world, {})
+    task = asyncio.create_task(source.run())
+    await world.until(lambda: world.is_loaded and world.of("blog").services_settled)
+    before = len(world.log)
+    file.write_text("services:\n  web: [\n")
+    await source.rescan()
+    file.write_text(compose(mode="b"))
+    await world.until(lambda: mode(world.of("blog")) == "b")
+    assert world.log[before:] == ["publish blog"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_after_a_restart_a_broken_text_leaves_the_remembered_definition_in_force(world: World) -> None:
+    file = world.write("blog", compose(mode="a"))
+    world.write("blog", "SECRET=x\n", ".env")
+    async with world.source():
+        pass
+    file.write_text("services: [")
+    async with world.source():
+        await world.until(lambda: bool(world.of("blog").diagnostics))
+        assert (mode(world.of("blog")), world.of("blog").generation) == ("a", 1)
+        file.write_text(compose(mode="b"))
+        await world.until(lambda: world.of("blog").generation == 2)
+
+
+async def test_without_a_remembered_definition_a_broken_text_plans_nothing(world: World) -> None:
+    world.write("blog", "services: [")
+    async with world.source():
+        blog = world.of("blog")
+        assert (blog.project, blog.generation, blog.presence) == (None, 0, Presence.PRESENT)
+        assert blog.diagnostics
+
+
+async def test_a_restart_alone_makes_no_new_generation(world: World) -> None:
+    world.write("blog", compose())
+    async with world.source():
+        first = world.of("blog").project
+    async with world.source():
+        assert (world.of("blog").generation, world.of("blog").project) == (1, first)
+
+
+async def test_a_dangling_link_or_a_folder_without_a_file_removes_nothing(world: World, tmp_path: Path) -> None:
+    source = tmp_path / "src" / "app"
+    source.mkdir(parents=True)
+    (source / "compose.yaml").write_text(compose(mode="a"))
+    (world.root / "blog").symlink_to(source)
+    world.runs("app")
+    async with world.source():
+        assert mode(world.of("app")) == "a"
+        source.rename(tmp_path / "src" / "elsewhere")
+        await world.until(lambda: world.of("app").presence is Presence.MISSING)
+        assert mode(world.of("app")) == "a"
+        assert codes(world.of("app")) == ["definition-missing"]
+        source.mkdir()
+        await world.until(lambda: "no Compose file" in world.of("app").diagnostics[0].message)
+        assert world.of("app").presence is Presence.MISSING
+        (source / "compose.yaml").write_text(compose(mode="b"))
+        await world.until(lambda: mode(world.of("app")) == "b")
+        assert world.of("app").presence is Presence.PRESENT
+
+
+async def test_a_removed_stack_is_removed_after_the_grace_and_withdrawn_once_it_is_gone(world: World) -> None:
+    for name in ("blog", "shop"):
+        world.write(name, compose())
+    world.runs("blog", "shop")
+    async with world.source():
+        shutil.rmtree(world.root / "blog")
+        await world.until(lambda: world.of("blog").presence is Presence.MISSING)
+        assert codes(world.of("blog")) == ["stack-going"]
+        await world.until(lambda: world.of("blog").presence is Presence.REMOVED)
+        assert world.of("blog").project is not None
+        world.runs("shop")
+        await world.until(lambda: not world.has("blog"))
+        assert set(world.kept) == {"shop"}
+
+
+async def test_a_stack_removed_while_the_daemon_was_away_is_removed_after_the_grace(world: World) -> None:
+    for name in ("blog", "shop"):
+        world.write(name, compose())
+    async with world.source():
+        pass
+    shutil.rmtree(world.root / "blog")
+    world.runs("blog", "shop")
+    async with world.source():
+        assert world.of("blog").presence is Presence.MISSING
+        await world.until(lambda: world.of("blog").presence is Presence.REMOVED)
+
+
+async def test_a_stack_that_was_never_seen_is_not_withdrawn_or_removed_while_what_runs_is_unknown(world: World) -> None:
+    for name in ("blog", "shop"):
+        world.write(name, compose())
+    world.running = None
+    async with world.source():
+        shutil.rmtree(world.root / "blog")
+        await world.until(lambda: world.of("blog").presence is Presence.REMOVED)
+        assert world.has("blog")
+
+
+async def test_most_stacks_gone_at_once_freezes_until_a_person_confirms(world: World) -> None:
+    names = ("blog", "shop", "wiki")
+    for name in names:
+        world.write(name, compose())
+    world.runs(*names)
+    async with world.source() as source:
+        for name in names:
+            (world.root / name).rename(world.root.parent / f"away-{name}")
+        await world.until(lambda: "3 of 3 stacks are gone at once" in world.reason)
+        assert {world.of(name).presence for name in names} == {Presence.MISSING}
+        assert source.confirm(None) == names
+        await world.until(lambda: all(world.of(name).presence is Presence.REMOVED for name in names))
+        assert world.reason == ""
+
+
+async def test_a_stacks_directory_that_vanishes_removes_nothing_and_comes_back(world: World) -> None:
+    world.write("blog", compose(mode="a"))
+    world.runs("blog")
+    async with world.source() as source:
+        world.root.rename(world.root.parent / "unmounted")
+        await world.until(lambda: "is not there" in world.reason)
+        assert (world.of("blog").presence, mode(world.of("blog"))) == (Presence.MISSING, "a")
+        assert str(world.root) in source.problem
+        world.root.mkdir()  # An empty mount point.
+        await world.until(lambda: "is not the directory it was" in world.reason)
+        world.root.rmdir()
+        (world.root.parent / "unmounted").rename(world.root)
+        await world.until(lambda: world.of("blog").presence is Presence.PRESENT)
+        assert (world.reason, source.problem) == ("", "")
+
+
+async def test_a_renamed_folder_waits_for_up_and_lists_the_volumes_that_stay_behind(world: World) -> None:
+    text = "services: {web: {image: busybox, volumes: ['data:/data']}}\nvolumes: {data: {}}\n"
+    world.write("blog", text)
+    world.write("shop", compose())
+    world.runs("blog", "shop")
+    async with world.source() as source:
+        (world.root / "blog").rename(world.root / "site")
+        await world.until(lambda: world.has("site"))
+        site, blog = world.of("site"), world.of("blog")
+        assert (site.project, blog.presence) == (None, Presence.MISSING)
+        assert blog.project is not None
+        assert "blog_data" in site.diagnostics[-1].message
+        assert codes(site) == codes(blog) == ["stack-renamed"]
+        source.confirm(StackName("site"))
+        await world.until(lambda: world.of("site").project is not None)
+        assert world.of("blog").presence is Presence.REMOVED
+
+
+async def test_a_renamed_stack_without_containers_just_has_its_new_name(world: World) -> None:
+    file = world.write("blog", compose())
+    world.write("shop", compose())
+    async with world.source():
+        file.write_text(compose(name="site"))
+        await world.until(lambda: world.has("site") and not world.has("blog"))
+        assert world.of("site").project is not None
+
+
+async def test_a_new_name_in_the_file_waits_for_up_and_can_be_taken_back(world: World) -> None:
+    file = world.write("blog", compose())
+    world.runs("blog")
+    async with world.source():
+        file.write_text(compose(name="site"))
+        await world.until(lambda: world.has("site"))
+        assert world.of("site").project is None
+        file.write_text(compose())
+        await world.until(lambda: world.of("blog").presence is Presence.PRESENT)
+        await world.until(lambda: not world.has("site"))
+
+
+async def test_a_name_that_is_now_another_folders_waits_for_up(world: World, tmp_path: Path) -> None:
+    for number, text in enumerate("ab"):
+        folder = tmp_path / f"release{number}"
+        folder.mkdir()
+        (folder / "compose.yaml").write_text(compose(name="app", mode=text))
+    (world.root / "app").symlink_to(tmp_path / "release0")
+    world.runs("app")
+    async with world.source() as source:
+        (world.root / "new").symlink_to(tmp_path / "release1")
+        (world.root / "new").rename(world.root / "app")
+        await world.until(lambda: codes(world.of("app")) == ["stack-moved"])
+        assert (mode(world.of("app")), world.of("app").folder) == ("a", tmp_path / "release0")
+        source.confirm(StackName("app"))
+        await world.until(lambda: mode(world.of("app")) == "b")
+        assert world.of("app").folder == tmp_path / "release1"
+
+
+async def test_of_two_folders_with_one_name_the_running_one_wins_and_nothing_is_surplus(world: World) -> None:
+    world.write("a", compose(name="app", mode="a"))
+    world.write("b", compose("web", "db", name="app", mode="b"))
+    world.running = {StackName("app"): str(world.root / "b")}
+    async with world.source() as source:
+        app = world.of("app")
+        assert mode(app) == "b"
+        assert codes(app) == ["duplicate-project"]
+        assert app.diagnostics[0].span.file == str(world.root / "a")
+        world.running = {StackName("app"): str(world.root / "a")}
+        await source.rescan()
+        assert mode(world.of("app")) == "b"  # It keeps what it has.
+        assert not world.of("app").services_settled
+
+
+async def test_a_service_is_not_surplus_before_two_equal_readings(world: World) -> None:
+    file = world.write("blog", compose("web", "db"))
+    async with world.source():
+        await world.until(lambda: world.of("blog").services_settled)
+        file.write_text(compose("web"))
+        await world.until(lambda: world.of("blog").generation == 2)
+        assert not world.of("blog").services_settled
+        await world.until(lambda: world.of("blog").services_settled)
+
+
+async def test_a_stack_file_that_others_may_write_is_refused_and_the_last_good_stays(world: World) -> None:
+    file = world.write("blog", compose(mode="a"))
+    async with world.source():
+        file.chmod(0o666)
+        file.write_text(compose(mode="evil"))
+        await world.until(lambda: bool(world.of("blog").diagnostics))
+        assert mode(world.of("blog")) == "a"
+        assert "can be written by everybody" in world.of("blog").diagnostics[0].message
+        file.chmod(0o644)
+        await world.until(lambda: mode(world.of("blog")) == "evil")
+
+
+async def test_a_private_data_folder_of_a_stack_disturbs_nothing(world: World) -> None:
+    world.write("blog", compose())
+    data = world.root / "blog" / "data"
+    data.mkdir(mode=0o700)
+    async with world.source() as source:
+        await world.until(lambda: world.of("blog").services_settled)
+        before = list(world.log)
+        data.chmod(0o000)
+        (world.root / "blog" / "app.log").write_text("a service writes beside its definition\n")
+        await source.rescan()
+        assert world.log == before
+        assert world.of("blog").diagnostics == ()
+        data.chmod(0o700)
+
+
+async def test_a_fig_file_is_a_stack(world: World) -> None:
+    world.write("old", "web:\n  image: busybox\n  environment:\n    MODE: fig\n", "fig.yml")
+    async with world.source():
+        assert mode(world.of("old")) == "fig"
+
+
+async def test_a_fault_of_the_loader_is_one_stacks_trouble(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write("blog", compose())
+    world.write("shop", compose())
+
+    def faulty(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> Loaded:
+        if inputs.folder.name == "blog":
+            raise RecursionError
+        return load(inputs, read, env)
+
+    monkeypatch.setattr("stackd.source.scan.load", faulty)
+    async with world.source():
+        assert codes(world.of("blog")) == ["internal-error"]
+        assert world.of("shop").project is not None
+
+
+async def test_only_variables_that_are_passed_on_reach_a_definition(world: World) -> None:
+    world.write("blog", "services: {web: {image: busybox, environment: {MODE: '${WHO:-nobody}'}}}\n")
+    async with world.source(WHO="dev"):
+        assert mode(world.of("blog")) == "dev"
+    async with world.source():
+        assert mode(world.of("blog")) == "nobody"
