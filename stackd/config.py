@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -337,8 +337,3 @@ def _line_of(text: str, keys: list[str]) -> int:
         if setting and section + [part.strip("\"'") for part in setting[1].split(".")] == keys:
             return number
     return 0
-
-
-def choices(model: type[BaseModel], key: str) -> tuple[str, ...]:
-    """The words that a key of a closed set of words may have, for help texts and completion."""
-    return tuple(str(word) for word in get_args(model.model_fields[key].annotation))

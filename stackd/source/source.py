@@ -8,7 +8,6 @@ What this module does NOT do: parse, plan, or talk to the engine (what runs is a
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,8 +35,6 @@ from stackd.source.removal import (
 from stackd.source.revision import Revision, RevisionStore
 from stackd.source.scan import Reading, Scanner, SourceSettings, StackReading
 from stackd.source.watch import Watcher
-
-log = logging.getLogger(__name__)
 
 _AFTERMATH = 2.0  # seconds between looks whether a removed stack's containers are gone
 

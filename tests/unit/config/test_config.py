@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from stackd.config import Config, LogConfig, choices, default_file, default_socket, parse, seconds, with_options
+from stackd.config import Config, default_file, default_socket, parse, seconds, with_options
 from stackd.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -163,7 +163,3 @@ def test_an_unusable_option_is_told() -> None:
 def test_a_configuration_cannot_be_changed_once_made() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse("", "config.toml", ENV).instance = "other"
-
-
-def test_the_words_of_a_closed_key_are_known() -> None:
-    assert choices(LogConfig, "format") == ("text", "json")

@@ -97,9 +97,8 @@ def outsider(place: Path) -> sqlite3.Connection:
 async def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
     request = Request(OperationId("op1"), BLOG, Verb.RESTART, (WEB,), "uid 0", 2.0, frozenset({RUN}))
     condemned = {ContainerId("c1"): Condemned(ContainerId("c1"), 5.0, Why.CONFIG_CHANGED, "config changed", False)}
-    revision = Revision(
-        BLOG, tmp_path, "blog", tmp_path / "blog", (1, 2), (1, 1), 3, (), encoded({Path("/f"): b"\xff"})
-    )
+    texts = encoded({Path("/f"): b"\xff"})
+    revision = Revision(BLOG, tmp_path, "blog", tmp_path / "blog", (1, 2), (1, 1), "mark", "digest", 3, (), texts)
     async with opened(tmp_path) as (journal, _):
         assert await journal.put_override(override())
         assert await journal.put_request(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ from stackd.compose.load import StackInputs, load
 from stackd.config import FreezeConfig, WatchConfig
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.spec import Loaded
-from stackd.model.view import DesiredStack, Presence
+from stackd.model.view import DesiredStack, Now, Presence
+from stackd.runtime.database import Bounds
+from stackd.runtime.journal import Journal
 from stackd.source.revision import Revision
 from stackd.source.scan import SourceSettings
 from stackd.source.source import Source, SourceOptions
@@ -441,3 +444,23 @@ async def test_only_variables_that_are_passed_on_reach_a_definition(world: World
         assert mode(world.of("blog")) == "dev"
     async with world.source():
         assert mode(world.of("blog")) == "nobody"
+
+
+async def test_the_journal_keeps_what_a_restart_needs(world: World, tmp_path: Path) -> None:
+    file = world.write("blog", compose(mode="a"))
+
+    async def one_life(then: Callable[[DesiredStack], bool]) -> None:
+        journal = Journal(tmp_path / "state", Bounds(100, 1e9), lambda: Now(time.monotonic(), time.time()))
+        contents = await journal.load()
+        options = SourceOptions(SourceSettings((world.root,), {}), WATCH, FREEZE)
+        source = Source(options, world, lambda: world.running, journal, contents.revisions)
+        task = asyncio.create_task(source.run())
+        await world.until(lambda: world.has("blog") and then(world.of("blog")))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.close(0)
+        world.desired.clear()
+
+    await one_life(lambda blog: blog.generation == 1)
+    file.write_text("services: [")
+    await one_life(lambda blog: bool(blog.diagnostics) and mode(blog) == "a")
