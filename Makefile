@@ -1,0 +1,33 @@
+# One machine is enough: Debian 12 or later, or Ubuntu; root, or a user with sudo. Every target may be repeated.
+BIN := .venv/bin
+BED := python3 -m tests.bed
+
+.PHONY: demo test lint types fresh bench clean
+
+demo: .venv/ready           ## the story of the README, on a real engine, in about a minute
+	@$(BIN)/python -m tests.demo
+
+test: .venv/ready           ## everything: style, types, layers, tests, tests on a real engine
+	@$(BIN)/python -m tests.suite
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/ready
+	$(BIN)/mypy
+
+fresh: .venv/ready          ## the README's commands in clean systems: Debian 12 and 13, root and a user
+	@$(BIN)/python -m tests.newcomer
+
+bench: .venv/ready
+	$(BED) up
+	$(BED) exec -- $(CURDIR)/$(BIN)/python -m tests.bench
+
+clean:                      ## the bed's engine and what it stored, and the environment
+	$(BED) clean
+	rm -rf .venv
+
+.venv/ready: pyproject.toml tests/oracle/requirements.txt .ci/setup
+	@sh .ci/setup
