@@ -15,27 +15,25 @@ _UCRED = struct.Struct("3i")
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process that opened the connection; `command` "" when it cannot be told."""
+    """The process that opened the connection."""
 
     pid: int
     uid: int
-    command: str = ""
 
-    def __str__(self) -> str:
-        process = f"pid {self.pid} {self.command}".rstrip()
+    def described(self) -> str:
+        """Who it is, for the history: `uid 1000 (pid 4242 curl)`; without its name when that cannot be told."""
+        process = f"pid {self.pid} {_command(self.pid)}".rstrip()
         return f"uid {self.uid} ({process})"
 
 
-def peer_of(request: web.Request) -> Peer | None:
-    """The peer of a request; None when the connection is gone already."""
+def peer_of(request: web.Request) -> Peer:
+    """The peer of a request. Raises `ConnectionResetError` when the connection is gone already."""
     transport = request.transport
-    if transport is None:
-        return None
-    connection = transport.get_extra_info("socket")
+    connection = transport.get_extra_info("socket") if transport is not None else None
     if connection is None:
-        return None
+        raise ConnectionResetError
     pid, uid, _gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return Peer(pid, uid, _command(pid))
+    return Peer(pid, uid)
 
 
 def _command(pid: int) -> str:

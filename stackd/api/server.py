@@ -46,11 +46,12 @@ class Server:
         await web.SockSite(self._runner, listener.socket).start()
 
     async def stop(self) -> None:
-        """End serving; returns when every answer has ended."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-        if self._listener is not None:
-            self._listener.close()
+        """End serving; returns when every answer has ended. Stopping twice is stopping once."""
+        runner, listener, self._runner, self._listener = self._runner, self._listener, None, None
+        if runner is not None:
+            await runner.cleanup()
+        if listener is not None:
+            listener.close()
 
 
 def _application(serving: Serving) -> web.Application:
@@ -94,17 +95,16 @@ async def _answer(request: web.Request, handler: _Inner, serving: Serving) -> we
 def _admit(request: web.Request, serving: Serving) -> None:
     """403 for everyone but the same user and root."""
     peer = peer_of(request)
-    if peer is None:
-        raise ConnectionResetError
     if peer.uid not in serving.settings.allowed_uids:
-        raise RequestError(403, "not_permitted", f"{peer} may not use this stackd: only its own user and root may")
-    request["by"] = str(peer)
+        raise RequestError(
+            403, "not_permitted", f"{peer.described()} may not use this stackd: only its own user and root may"
+        )
 
 
 def _handler(route: Route, serving: Serving) -> _Inner:
     async def handle(request: web.Request) -> web.StreamResponse:
         query = parse_query(request, route.query)
         body = await parse_body(request, route.body) if route.body is not None else None
-        return await route.handler(Call(request, serving, request["by"], query, body))
+        return await route.handler(Call(request, serving, peer_of(request), query, body))
 
     return handle

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from stackd.api.peer import Peer
 from stackd.api.problems import from_validation
 from stackd.errors import RequestError
 from stackd.runtime.control import Control
@@ -115,11 +116,11 @@ async def within(waiting: Awaitable[object], timeout: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, parsed. `by` is who asks, for the history."""
+    """One request, parsed."""
 
     request: web.Request
     serving: Serving
-    by: str
+    peer: Peer
     parsed_query: BaseModel
     parsed_body: BaseModel | None
 
@@ -127,6 +128,11 @@ class Call:
     def control(self) -> Control:
         """The seam to the daemon."""
         return self.serving.control
+
+    @property
+    def by(self) -> str:
+        """Who asks, for the history."""
+        return self.peer.described()
 
     def part(self, name: str) -> str:
         """A named part of the path."""

@@ -1,0 +1,1 @@
+"""The API over its real socket, in front of a fake control."""
