@@ -1,8 +1,8 @@
 """Makes base systems and image layers from the distribution's packages, outside any engine.
 
-Law: everything is built in a private mount namespace below the cache directory and appears under its final name only
-when complete; a killed build leaves no mount and is started over. No address of a mirror, certificate or proxy setting
-of this machine stays in an image.
+Law: everything is built in private namespaces below the cache directory and appears under its final name only when
+complete; a killed build leaves no mount and no process, and is started over. No address of a mirror, certificate or
+proxy setting of this machine stays in an image.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.bed.archive import Image, Layer, add_file, add_tree, stored_layer, write_layer
 from tests.bed.host import (
+    SEALED,
     SYSTEM_PATH,
     Suite,
     apt_proxy_settings,
@@ -71,7 +72,7 @@ def base_archive(release: str) -> Path:
     with scratch(f"base-{release}") as folder:
         say(f"debootstrap {release}")
         signed = [f"--keyring={file}" for file in _keyrings(Path("/"))[:1]]
-        run("unshare", "-m", "debootstrap", "--variant=minbase", *signed, release, folder / "root", suites()[0].uri)
+        run(*SEALED, "debootstrap", "--variant=minbase", *signed, release, folder / "root", suites()[0].uri)
         shutil.rmtree(folder / "root/var/cache/apt/archives")
         (folder / "root/var/cache/apt/archives/partial").mkdir(parents=True)
         run("tar", "--numeric-owner", "-C", folder / "root", "-I", "gzip -1", "-cf", folder / "base", ".")
@@ -94,6 +95,8 @@ def base_layer() -> Layer:
 def service_image(recipe: Recipe, builder: "Builder") -> Image:
     """The image of a recipe; its layer is built when the cache has none for this very recipe."""
     text = repr((REVISION, codename(), recipe, Path(__file__).with_name("build.sh").read_text(encoding="utf-8")))
+    # A whole system and a difference are not interchangeable.
+    text += "whole" if builder.whole else ""
     target = layer_file(recipe.name, hashlib.sha256(text.encode()).hexdigest()[:12])
     layer = stored_layer(target)
     if layer is None:
@@ -127,7 +130,7 @@ class Builder:
         (work / "before.sh").write_text(f"set -eu\n{recipe.before}\n", encoding="utf-8")
         (work / "after.sh").write_text(f"set -eu\n{recipe.after}\n", encoding="utf-8")
         script = Path(__file__).with_name("build.sh")
-        run("unshare", "-m", "sh", script, work, self._lower, *recipe.packages)
+        run(*SEALED, "sh", script, work, self._lower, *recipe.packages)
         tree = work / ("root" if self.whole else "upper")
 
         def fill(tar: tarfile.TarFile) -> None:

@@ -20,7 +20,19 @@ from typing import IO
 
 from tests.bed import build, wayout
 from tests.bed.engine import locked
-from tests.bed.host import SYSTEM_PATH, BedError, Suite, codename, ensure_commands, run, say, succeeds, suites
+from tests.bed.host import (
+    SEALED,
+    SYSTEM_PATH,
+    BedError,
+    Suite,
+    codename,
+    ensure_commands,
+    run,
+    say,
+    succeeds,
+    suites,
+    wait_until,
+)
 from tests.bed.places import REPOSITORY, cache_dir
 
 RELEASES = ("bookworm", "trixie")
@@ -65,6 +77,7 @@ def run_clean(release: str, user: str, extra: Sequence[str], words: Sequence[str
     if release not in RELEASES or user not in USERS:
         raise BedError(f"no clean system {release!r} for {user!r}; there are {RELEASES} for {USERS}")
     ensure_commands((("iptables", "iptables"), ("ip", "iproute2"), ("git", "git"), ("setpriv", "util-linux")))
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     sweep()
     archive = _prepared(release, user, extra)
     with _reserved() as clean, _janitor(clean):
@@ -107,7 +120,13 @@ def remove(clean: Clean) -> None:
     # The kernel takes the cable away with the namespace, a moment later.
     succeeds("ip", "netns", "delete", clean.netns)
     succeeds("ip", "link", "delete", clean.outer)
-    shutil.rmtree(clean.folder, ignore_errors=True)
+    # A killed owner's tar may still be writing for a moment.
+    wait_until(lambda: _gone(clean.folder), 30.0)
+
+
+def _gone(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def _exists(clean: Clean) -> bool:
@@ -174,7 +193,7 @@ def _prepared(release: str, user: str, extra: Sequence[str]) -> Path:
             build.connect(root, sources(release))
             wayout.resolver(root)
             script = Path(__file__).with_name("prepare.sh")
-            run("unshare", "-m", "sh", script, root, user, *packages)
+            run(*SEALED, "sh", script, root, user, *packages)
             run("tar", "--numeric-owner", "-C", root, "-I", "gzip -1", "-cf", folder / "archive", ".")
             (folder / "archive").rename(archive)
     return archive
@@ -234,7 +253,6 @@ def _enter(clean: Clean, user: str, home: str, words: Sequence[str]) -> int:
         "--",
         *words,
     ]
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     process = subprocess.Popen(command)
     try:
         code = process.wait()
