@@ -10,7 +10,7 @@ from typing import assert_never
 from stackd.core.backoff import next_call
 from stackd.core.desired import Want
 from stackd.core.ends import End, ended, pending_stop
-from stackd.core.slots import Slot, parents
+from stackd.core.slots import Slot, made_from
 from stackd.core.world import World
 from stackd.model.ids import ServiceName
 from stackd.model.observed import Health, ObservedContainer
@@ -75,7 +75,7 @@ def resource_gate(world: World, spec: ServiceSpec) -> Blockers:
         volume = world.project.volumes.get(mount.source) if mount.kind.value == "volume" else None
         if volume is not None and volume.name not in volumes:
             blockers.append(_missing("volume", volume.name, volume.external))
-    for parent in parents(spec):
+    for parent in made_from(spec):
         if not any(slot.current is not None for slot in world.slots_of(parent)):
             blockers.append(Blocker(BlockerKind.STEP, f"waiting for {parent}'s container"))
     return tuple(blockers)

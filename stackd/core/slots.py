@@ -20,6 +20,7 @@ from stackd.model.override import Verb
 from stackd.model.plan import Reason, Why
 from stackd.model.spec import BuildSpec, MountKind, Project, ServiceSpec
 from stackd.model.view import View
+from stackd.translate.bind import known_hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +99,16 @@ def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Sl
     if container.state is ContainerState.DEAD:
         return Reason(Why.EXITED, "the engine could not remove it and calls it dead")
     return (
-        _changed_config(view, spec, container)
+        _replaced_parent(spec, container, done)
+        or _changed_config(view, spec, container, done)
         or _moved_network(spec, container, project, seen)
         or _lost_mount(spec, container, project)
-        or _replaced_parent(spec, container, done)
         or _asked_image(view, spec, container, seen)
     )
 
 
-def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer) -> Reason | None:
-    if container.config_hash not in spec.hashes:
+def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
+    if container.config_hash not in _hashes(spec, done):
         changes = view.changes.get(spec.name, ())
         detail = "; ".join(map(str, changes[:3])) or "its definition changed"
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
@@ -115,6 +116,14 @@ def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer)
     if container.content and spec.content and container.content != spec.content:
         return Reason(Why.CONTENT_CHANGED, "the contents of its configs or secrets changed")
     return None
+
+
+def _hashes(spec: ServiceSpec, done: Slots) -> tuple[str, ...]:
+    """The hashes by which its container is known: with a parent, the parent's id is part of what Compose hashes."""
+    if not parents(spec):
+        return spec.hashes
+    ids = {parent: ids[0] for parent in parents(spec) if (ids := current_ids(done, parent))}
+    return known_hashes(spec, ids)
 
 
 def _moved_network(
@@ -147,6 +156,11 @@ def parents(spec: ServiceSpec) -> tuple[ServiceName, ...]:
     if spec.network_mode.startswith("service:"):
         names.append(ServiceName(spec.network_mode.removeprefix("service:")))
     return tuple(dict.fromkeys(names))
+
+
+def made_from(spec: ServiceSpec) -> tuple[ServiceName, ...]:
+    """The services whose containers must exist before this one's can be created: parents, and those it links to."""
+    return tuple(dict.fromkeys((*parents(spec), *(link.service for link in spec.links))))
 
 
 def _replaced_parent(spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:

@@ -28,6 +28,7 @@ from stackd.model.plan import (
     Why,
 )
 from stackd.model.spec import RestartCondition, ServiceSpec, UnhealthyAction
+from stackd.translate.names import temporary_name
 
 UNCLEAR = (ContainerState.UNKNOWN, ContainerState.REMOVING)
 
@@ -94,8 +95,7 @@ def _replace(world: World, spec: ServiceSpec, slot: Slot, image: Blockers) -> li
     """No fitting container: create one, under a temporary name while another holds the final one."""
     old, why = slot.others[0] if slot.others else (None, Reason(Why.MISSING, f"{spec.name} has no container"))
     final = final_name(world, spec, slot.number)
-    held = {container.name for container in world.seen.containers}
-    name = f"{old.id[:12]}_{final}" if old is not None and final in held else final
+    name = _free_name(world, slot, final)
     gates = (
         *image,
         *resource_gate(world, spec),
@@ -116,6 +116,16 @@ def _replace(world: World, spec: ServiceSpec, slot: Slot, image: Blockers) -> li
     if name != final:
         steps.append(Step(RenameContainer(spec.name, new, final, why), (_after("the old container is removed"),)))
     return steps
+
+
+def _free_name(world: World, slot: Slot, final: str) -> str:
+    """The final name, or the temporary one of the first container replaced whose own is not held.
+
+    (Edited again in the middle of a replacement, the one before already bears the first's.)
+    """
+    held = {container.name for container in world.seen.containers}
+    names = (final, *(temporary_name(old.id, final) for old, _ in slot.others))
+    return next((name for name in names if name not in held), names[-1])
 
 
 def _paused_gate(slot: Slot) -> Blockers:

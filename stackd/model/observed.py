@@ -128,6 +128,8 @@ class ContainerRow:
     stack: StackName
     instance: str
     signature: str
+    service: ServiceName = ServiceName("")
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class DesiredStack:
     services_settled: bool = True
     generation: int = 0
     folder: Path | None = None
+    root: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ class Held:
             services_settled=self.services is not None and self.services.settled,
             generation=self.generation,
             folder=self.place.folder if self.place else None,
+            root=self.place.root if self.place else None,
         )
 
     def revision(self, name: StackName, reading: StackReading, root_id: FileId) -> Revision | None:
@@ -95,6 +96,7 @@ class Held:
             root=place.root,
             entry=place.entry,
             folder=place.folder,
+            root=place.root,
             folder_id=place.folder_id,
             root_id=root_id,
             mark=place.mark,
@@ -138,7 +140,7 @@ def waiting(name: StackName, old: StackName, before: Project | None, reading: St
         text += f". Its volumes do not move: {', '.join(left)}"
     warning = _warning("stack-renamed", text, Span(str(reading.place.root / reading.place.entry)))
     return DesiredStack(
-        name, None, (*reading.diagnostics, warning), services_settled=False, folder=reading.place.folder
+        name, None, (*reading.diagnostics, warning), services_settled=False, folder=reading.place.folder, root=reading.place.root
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stackd.model.ids import ImageId
 from stackd.model.observed import ObservedImage
+from stackd.translate import labels as label
 from stackd.translate.node import Node
 
 
@@ -16,4 +17,5 @@ def image(ref: str, document: Node) -> ObservedImage:
         id=ImageId(document.text("Id")),
         volumes=tuple(sorted(config["Volumes"].names())),
         has_healthcheck=bool(test) and test[0] != "NONE",
+        build=config.strings("Labels").get(label.BUILD, ""),
     )

@@ -30,6 +30,7 @@ VOLUME = "com.docker.compose.volume"
 
 INSTANCE = "io.stackd.instance"
 ROOT = "io.stackd.root"
+BUILD = "io.stackd.build"
 CONTENT = "io.stackd.content"
 
 
@@ -56,7 +57,7 @@ def container_labels(labels: Mapping[str, str]) -> ContainerLabels:
     return ContainerLabels(
         stack=StackName(labels.get(PROJECT, "")),
         service=ServiceName(labels.get(SERVICE, "")),
-        number=_number(labels.get(NUMBER, "")),
+        number=number(labels.get(NUMBER, "")),
         config_hash=labels.get(CONFIG_HASH, ""),
         working_dir=labels.get(WORKING_DIR, ""),
         oneoff=is_oneoff(labels),
@@ -85,5 +86,5 @@ def dependencies(label: str) -> tuple[ObservedDependency, ...]:
     return tuple(sorted(found, key=lambda dependency: dependency.service))
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from stackd.model.ids import ContainerId, ImageId, NetworkId, StackName
+from stackd.model.ids import ContainerId, ImageId, NetworkId, ServiceName, StackName
 from stackd.model.observed import (
     ContainerRow,
     ContainerState,
@@ -57,6 +57,8 @@ def container_row(row: Node) -> ContainerRow:
         stack=StackName(labels.get(label.PROJECT, "")),
         instance=labels.get(label.INSTANCE, ""),
         signature=_signature(row, names),
+        service=ServiceName(labels.get(label.SERVICE, "")),
+        number=label.number(labels.get(label.NUMBER, "")),
     )
 
 

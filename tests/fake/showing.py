@@ -24,7 +24,13 @@ def row(container: FakeContainer) -> ContainerRow:
         repr(sorted(container.networks.items())),
     )
     return ContainerRow(
-        container.id, container.name, container.labels.stack, container.labels.instance, "|".join(parts)
+        container.id,
+        container.name,
+        container.labels.stack,
+        container.labels.instance,
+        "|".join(parts),
+        container.labels.service,
+        container.labels.number,
     )
 
 

@@ -1,0 +1,161 @@
+"""Operations in flight: each a task that waits its turn, makes one engine call, and tells the store the answer.
+
+Law: a call that has been sent is never taken back: a cancelled job ends after its call has ended (pull and build apart,
+which can be cut). Before a stop is sent, its container is condemned, on disk if the disk answers in time. After every
+answer, good or bad, somebody looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from stackd.engine.base import Engine, Progress
+from stackd.errors import EngineError, EngineErrorKind
+from stackd.model.evidence import Condemned
+from stackd.model.ids import StackName
+from stackd.model.plan import BuildImage, Op, PullImage, StopContainer, service_of
+from stackd.model.view import Now
+from stackd.runtime.history import History
+from stackd.runtime.journal import Journal
+from stackd.runtime.limiter import Limiter
+from stackd.runtime.observer import Observer
+from stackd.runtime.perform import keyed, perform
+from stackd.runtime.store import Store
+from stackd.runtime.words import happened
+
+log = logging.getLogger(__name__)
+
+INTENT_WAIT = 1.0
+"""Seconds that a stop waits for its intent to be on disk; a stalled disk never keeps it from being sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What jobs work with."""
+
+    engine: Engine
+    store: Store
+    observer: Observer
+    limiter: Limiter
+    journal: Journal
+    history: History
+    clock: Callable[[], Now]
+
+
+@dataclass(slots=True)
+class _Job:
+    task: asyncio.Task[None]
+    progress: Progress | None = None
+
+
+@dataclass(slots=True)
+class Jobs:
+    """All jobs of all stacks."""
+
+    tools: Tools
+    _jobs: dict[tuple[StackName, Op], _Job] = field(default_factory=dict)
+
+    def start(self, stack: StackName, ops: Iterable[Op]) -> None:
+        """Begin operations; those in flight already are left alone."""
+        for op in ops:
+            if (stack, op) not in self._jobs:
+                self.tools.store.started(stack, op)
+                task = asyncio.create_task(self._run(stack, op), name=f"{type(op).__name__} {stack}/{service_of(op)}")
+                self._jobs[stack, op] = _Job(task)
+
+    def cancel(self, stack: StackName, ops: Iterable[Op]) -> None:
+        """End operations that the plan no longer contains: at once if not yet sent, else after their call."""
+        for op in ops:
+            job = self._jobs.get((stack, op))
+            if job is not None:
+                job.task.cancel()
+
+    def progress(self, stack: StackName) -> dict[Op, Progress]:
+        """How pulls and builds of a stack fare."""
+        return {op: job.progress for (name, op), job in self._jobs.items() if name == stack and job.progress}
+
+    async def drain(self, timeout: float) -> None:
+        """Let calls that were sent finish, at most `timeout` seconds; cancel everything else."""
+        tasks = [job.task for job in self._jobs.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+
+    async def _run(self, stack: StackName, op: Op) -> None:
+        store, name = self.tools.store, keyed(op)
+        try:
+            async with self.tools.limiter.turn(op):
+                await self._call(stack, op)
+        except asyncio.CancelledError:
+            store.ended(stack, op)
+            raise
+        except EngineError as error:
+            self._failed(stack, op, error)
+        except Exception as error:  # the seam: a fault of ours fails one operation, never the daemon
+            log.exception("%s failed by a fault of stackd", type(op).__name__)
+            store.failed(stack, op, name.key, name.fingerprint, EngineError(EngineErrorKind.FAILED, repr(error)))
+        finally:
+            self._jobs.pop((stack, op), None)
+            image = isinstance(op, PullImage | BuildImage)
+            self.tools.observer.look(stack, getattr(op, "container", None), images=image)
+
+    async def _call(self, stack: StackName, op: Op) -> None:
+        """Make the call, shielded unless it may be cut; a cancellation meanwhile is kept until it has ended."""
+        if isinstance(op, StopContainer):
+            await self._condemn(stack, op)
+        view, now = self.tools.store.view(stack), self.tools.clock()
+        call = asyncio.create_task(perform(self.tools.engine, view, op, now, lambda told: self._note(stack, op, told)))
+        if isinstance(op, PullImage | BuildImage):
+            try:
+                await call
+            finally:
+                call.cancel()
+        else:
+            await _to_the_end(call)
+        self._succeeded(stack, op)
+
+    async def _condemn(self, stack: StackName, op: StopContainer) -> None:
+        condemned = Condemned(op.container, op.started_at, op.reason.why, str(op.reason), op.restart)
+        self.tools.store.set_condemned(stack, condemned)
+        self.tools.journal.save_condemned(stack, self.tools.store.view(stack).condemned)
+        await self.tools.journal.flush(INTENT_WAIT)
+
+    def _note(self, stack: StackName, op: Op, told: Progress) -> None:
+        job = self._jobs.get((stack, op))
+        if job is not None:
+            job.progress = told
+
+    def _succeeded(self, stack: StackName, op: Op) -> None:
+        fetched = op.request if isinstance(op, PullImage | BuildImage) else None
+        self.tools.store.succeeded(stack, op, keyed(op).key, fetched)
+        told = happened(op)
+        self.tools.history.add(
+            stack, service_of(op), told.type, f"{told.text}: {op.reason}", reason=str(op.reason), why=op.reason.why
+        )
+
+    def _failed(self, stack: StackName, op: Op, error: EngineError) -> None:
+        name = keyed(op)
+        if error.kind is EngineErrorKind.UNAVAILABLE:
+            self.tools.store.ended(stack, op)  # the engine's fault, not the service's
+            return
+        self.tools.store.failed(stack, op, name.key, name.fingerprint, error)
+        told = happened(op)
+        text = f"{told.attempt} failed: {error.message}"
+        self.tools.history.add(stack, service_of(op), "operation.failed", text, error=error.kind, step=told.type)
+
+
+async def _to_the_end(call: asyncio.Task[None]) -> None:
+    """Await a call that must not be cut: a cancellation is passed on once it has ended; its error comes first."""
+    cancelled = False
+    while not call.done():
+        try:
+            await asyncio.wait({call})
+        except asyncio.CancelledError:
+            cancelled = True
+    call.result()
+    if cancelled:
+        raise asyncio.CancelledError

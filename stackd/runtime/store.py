@@ -1,0 +1,288 @@
+"""What is known of every stack, as immutable values with a version: inputs come in, decisions are committed.
+
+Law: `version(stack)` counts inputs only. An input equal to the one held does not bump it, and a commit never does: a
+decision that woke itself would starve the event loop. Single-threaded: only the event loop's own thread calls it.
+What it does NOT do: decide, write to disk (see `intents`), talk to the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from stackd.compose.explain import changed_fields
+from stackd.errors import EngineError
+from stackd.model.evidence import Condemned, Evidence
+from stackd.model.ids import ContainerId, ServiceName, StackName
+from stackd.model.observed import ObservedStack
+from stackd.model.override import Override, Request
+from stackd.model.plan import FieldChange, Op, service_of
+from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, View
+
+
+@dataclass(slots=True)
+class _Cell:
+    """One stack's inputs, the last decision, and who waits for news of it."""
+
+    version: int = 0
+    desired: DesiredStack | None = None
+    observed: ObservedStack | None = None
+    ledger: Ledger = Ledger()
+    evidence: dict[ContainerId, Evidence] = field(default_factory=dict)
+    condemned: dict[ContainerId, Condemned] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    requests: tuple[Request, ...] = ()
+    failures: dict[str, Failure] = field(default_factory=dict)
+    fetched: frozenset[tuple[str, ServiceName]] = frozenset()
+    running: frozenset[Op] = frozenset()
+    answered: dict[ServiceName | None, float] = field(default_factory=dict)
+    changes: dict[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
+    decision: Decision | None = None
+    decided: int = -1
+    applied: int = 0
+    trouble: str = ""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Store:
+    """All stacks. `mono` is the monotonic clock in seconds; `on_stack` hears of every stack that is not yet known."""
+
+    def __init__(self, host: HostFacts, mono: Callable[[], float], on_stack: Callable[[StackName], None]) -> None:
+        self._host = host
+        self._mono = mono
+        self._on_stack = on_stack
+        self._cells: dict[StackName, _Cell] = {}
+
+    # Reading
+
+    @property
+    def host(self) -> HostFacts:
+        """The cross-stack facts."""
+        return self._host
+
+    def names(self) -> tuple[StackName, ...]:
+        """Every stack that is known, sorted."""
+        return tuple(sorted(self._cells))
+
+    def view(self, stack: StackName) -> View:
+        """The stack's inputs as they are now, as one immutable value."""
+        cell = self._cell(stack)
+        return View(
+            stack=stack, version=cell.version, desired=cell.desired, observed=cell.observed, host=self._host,
+            ledger=cell.ledger, evidence=dict(cell.evidence), condemned=dict(cell.condemned), overrides=cell.overrides,
+            requests=cell.requests, failures=dict(cell.failures), fetched=cell.fetched, running=cell.running,
+            answered=dict(cell.answered), changes=cell.changes,
+        )  # fmt: skip
+
+    def decision(self, stack: StackName) -> Decision | None:
+        """The last decision committed, None before the first."""
+        return self._cell(stack).decision
+
+    def decided_version(self, stack: StackName) -> int:
+        """The version of the inputs that the last decision was made from."""
+        return self._cell(stack).decided
+
+    def applied_generation(self, stack: StackName) -> int:
+        """The last generation of the definition after which nothing was left to do."""
+        return self._cell(stack).applied
+
+    def trouble(self, stack: StackName) -> str:
+        """Why the stack's own task ended by an error, "" = it runs."""
+        return self._cell(stack).trouble
+
+    async def changed(self, stack: StackName, since: int, deadline: float | None) -> None:
+        """Return when the stack's version differs from `since`, or at `deadline` (monotonic). Always suspends once."""
+        await asyncio.sleep(0)
+        cell = self._cell(stack)
+        while cell.version == since:
+            cell.news.clear()
+            left = None if deadline is None else deadline - self._mono()
+            if left is not None and left <= 0:
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await cell.news.wait()
+            except TimeoutError:
+                return
+
+    # Inputs
+
+    def set_desired(self, desired: DesiredStack) -> None:
+        """Take a definition; remember, for explaining, which fields an edit changed."""
+        cell = self._cell(desired.name)
+        if cell.desired == desired:
+            return
+        before = cell.desired.project if cell.desired else None
+        if before is not None and desired.project is not None:
+            for name, spec in desired.project.services.items():
+                old = before.services.get(name)
+                if old is not None and old.hashes != spec.hashes:
+                    cell.changes[name] = changed_fields(old, spec)
+        cell.desired = desired
+        self._bump(cell)
+
+    def drop_desired(self, stack: StackName) -> None:
+        """The stack is gone for good."""
+        cell = self._cell(stack)
+        cell.desired = None
+        self._bump(cell)
+
+    def set_observed(self, observed: ObservedStack) -> None:
+        """Take an observation; one that is older than the one held is dropped, an equal one only renews its time."""
+        cell = self._cell(observed.stack)
+        if cell.observed is not None and observed.sent_at < cell.observed.sent_at:
+            return
+        same = cell.observed == observed
+        waited = any(at > (cell.observed.sent_at if cell.observed else 0.0) for at in cell.answered.values())
+        cell.observed = observed
+        self._forget_gone(cell, observed)
+        if not same or waited:
+            self._bump(cell)
+
+    def _forget_gone(self, cell: _Cell, observed: ObservedStack) -> None:
+        """Condemned runs that are over and answered failures of containers that are gone explain nothing any more."""
+        runs = {container.id: container.started_at for container in observed.containers}
+        for container, condemned in list(cell.condemned.items()):
+            if runs.get(container) != condemned.started_at:
+                del cell.condemned[container]
+        for key in list(cell.failures):
+            kind, _, target = key.partition(":")
+            if kind in ("start", "stop", "remove", "rename", "update") and target not in runs:
+                del cell.failures[key]
+
+    def set_host(self, host: HostFacts) -> None:
+        """Take new cross-stack facts: every stack looks again."""
+        if host == self._host:
+            return
+        self._host = host
+        for cell in self._cells.values():
+            self._bump(cell)
+
+    def update_host(self, **changes: object) -> None:
+        """The same, naming only what changed."""
+        self.set_host(replace(self._host, **changes))  # type: ignore[arg-type]
+
+    def put_evidence(self, stack: StackName, evidence: Evidence) -> None:
+        """Take what events told of a container's end."""
+        cell = self._cell(stack)
+        if cell.evidence.get(evidence.container) != evidence:
+            cell.evidence[evidence.container] = evidence
+            self._bump(cell)
+
+    def drop_evidence(self, stack: StackName, container: ContainerId) -> None:
+        """It started again, or explains nothing any more."""
+        cell = self._cell(stack)
+        if cell.evidence.pop(container, None) is not None:
+            self._bump(cell)
+
+    def evidence(self, stack: StackName) -> Mapping[ContainerId, Evidence]:
+        """The evidence held."""
+        return dict(self._cell(stack).evidence)
+
+    def set_condemned(self, stack: StackName, condemned: Condemned) -> None:
+        """A stop is about to be sent."""
+        cell = self._cell(stack)
+        cell.condemned[condemned.container] = condemned
+        self._bump(cell)
+
+    def set_overrides(self, stack: StackName, overrides: tuple[Override, ...]) -> None:
+        """All overrides of the stack."""
+        cell = self._cell(stack)
+        if cell.overrides != overrides:
+            cell.overrides = overrides
+            self._bump(cell)
+
+    def set_requests(self, stack: StackName, requests: tuple[Request, ...]) -> None:
+        """All requests of the stack that are not done."""
+        cell = self._cell(stack)
+        if cell.requests != requests:
+            cell.requests = requests
+            ids = {request.id for request in requests}
+            cell.fetched = frozenset(one for one in cell.fetched if one[0] in ids or one[0].startswith("always:"))
+            self._bump(cell)
+
+    def forgive(self, stack: StackName, services: tuple[ServiceName, ...]) -> None:
+        """A person asked: calls that failed are tried again at once."""
+        cell = self._cell(stack)
+        for key, failure in list(cell.failures.items()):
+            if not services or failure.service is None or failure.service in services:
+                del cell.failures[key]
+        self._bump(cell)
+
+    def restore(
+        self, stack: StackName, ledger: Ledger, condemned: Mapping[ContainerId, Condemned],
+        overrides: tuple[Override, ...], requests: tuple[Request, ...],
+    ) -> None:  # fmt: skip
+        """Take what an earlier run of the daemon left."""
+        cell = self._cell(stack)
+        cell.ledger, cell.condemned = ledger, dict(condemned)
+        cell.overrides, cell.requests = overrides, requests
+        self._bump(cell)
+
+    # Jobs
+
+    def started(self, stack: StackName, op: Op) -> None:
+        """An operation is in flight. No bump: it is our own doing."""
+        cell = self._cell(stack)
+        cell.running |= {op}
+
+    def succeeded(self, stack: StackName, op: Op, key: str, fetched: str | None) -> None:
+        """An operation was answered well; `fetched` = the request that a pull or build served."""
+        cell = self._finish(stack, op)
+        cell.failures.pop(key, None)
+        service = service_of(op)
+        if fetched is not None and service is not None:
+            cell.fetched |= {(fetched, service)}
+        self._bump(cell)
+
+    def failed(self, stack: StackName, op: Op, key: str, fingerprint: str, error: EngineError) -> None:
+        """An operation was answered badly, or not in time."""
+        cell = self._finish(stack, op)
+        before = cell.failures.get(key)
+        count = before.count + 1 if before is not None and before.fingerprint == fingerprint else 1
+        cell.failures[key] = Failure(key, service_of(op), count, self._mono(), error.kind, error.message, fingerprint)
+        self._bump(cell)
+
+    def ended(self, stack: StackName, op: Op) -> None:
+        """An operation ended without an answer that counts (it was cancelled, or the engine was away)."""
+        self._bump(self._finish(stack, op))
+
+    def _finish(self, stack: StackName, op: Op) -> _Cell:
+        cell = self._cell(stack)
+        cell.running -= {op}
+        cell.answered[service_of(op)] = self._mono()
+        return cell
+
+    # Outputs
+
+    def commit(self, stack: StackName, version: int, decision: Decision) -> None:
+        """Keep a decision. Never bumps the version."""
+        cell = self._cell(stack)
+        cell.decision, cell.decided, cell.ledger = decision, version, decision.ledger
+        cell.trouble = ""
+        if not decision.plan.steps and cell.desired is not None and cell.observed is not None:
+            cell.applied = cell.desired.generation
+
+    def set_trouble(self, stack: StackName, trouble: str) -> None:
+        """The stack's own task ended by an error."""
+        self._cell(stack).trouble = trouble
+
+    def forget(self, stack: StackName) -> None:
+        """Nothing of it is left."""
+        self._cells.pop(stack, None)
+
+    def wake(self, stack: StackName) -> None:
+        """Look again, though no input changed."""
+        self._bump(self._cell(stack))
+
+    def _cell(self, stack: StackName) -> _Cell:
+        cell = self._cells.get(stack)
+        if cell is None:
+            cell = self._cells[stack] = _Cell()
+            self._on_stack(stack)
+        return cell
+
+    def _bump(self, cell: _Cell) -> None:
+        cell.version += 1
+        cell.news.set()
