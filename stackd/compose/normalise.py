@@ -162,6 +162,9 @@ def _service(service: Map, variables: Variables) -> None:
             build.entries["args"] = _looked_up(build.entries["args"], variables, keep=False)
     if "environment" in service.entries:
         service.entries["environment"] = _looked_up(service.entries["environment"], variables, keep=True)
+    deploy, scale = service.get("deploy"), service.get("scale")
+    if isinstance(deploy, Map) and isinstance(scale, Scalar) and is_null(deploy.get("replicas")):
+        deploy.entries["replicas"] = Scalar(scale.value, scale.span)
     for mount in items(service.get("volumes")):
         if isinstance(mount, Map):
             target = mount.get("target")

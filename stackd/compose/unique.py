@@ -28,6 +28,8 @@ def unique(root: Map) -> None:
 
 
 def _apply(node: Node | None, path: Path, key: _Key) -> None:
+    if node is None:
+        return
     if path:
         if isinstance(node, Map):
             below = list(node.entries.values()) if path[0] == "*" else [node.get(path[0])]

@@ -107,8 +107,10 @@ class _Handler(BaseHTTPRequestHandler):
             if match is None:
                 self._send({"message": "No such container"}, 404)
             else:
-                self._send({"Id": seen.new_id("c:" + match), "Name": "/" + match, "State": {"Status": "created"},
-                            "Config": {}, "HostConfig": {}, "Mounts": [], "NetworkSettings": {"Networks": {}}})  # fmt: skip
+                held: dict[str, Json] = {"State": {"Status": "created"}, "Config": {}, "HostConfig": {}, "Mounts": []}
+                self._send(
+                    {"Id": seen.new_id("c:" + match), "Name": f"/{match}", **held, "NetworkSettings": {"Networks": {}}}
+                )
         else:
             self._send({"message": f"no such {kind}: {name}"}, 404)
 

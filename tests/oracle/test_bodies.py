@@ -1,8 +1,8 @@
 """What the real docker compose asks of the engine for a file, and what stackd asks for the same file, are the same.
 
 Left out of the comparison: empty values, the engine's restart policy (stackd's is always "no"), the labels of either
-side's own, the order of lists without order, the address that compose repeats beside IPAMConfig, the `:ro` of volumes_from
-(compose drops it), and what an engine below API 1.44 does not know (compose sends it all the same).
+side's own, the order of lists without order, the address that compose repeats beside IPAMConfig, the `:ro` of
+volumes_from (compose drops it), and what an engine below API 1.44 does not know (compose sends it all the same).
 """
 
 from __future__ import annotations
@@ -23,10 +23,42 @@ from tests.oracle.recorder import IMAGE_ID, Recorded, recording
 
 pytestmark = pytest.mark.oracle
 
-CASES = ["busybox", "booleans", "build", "command-forms", "environment-list", "env-file-order", "expose-links", "healthcheck", "healthcheck-disable", "healthcheck-list", "identity", "interpolated-types", "labels-forms", "network-mode", "networks", "networks-list", "podman-575", "podman-1189", "ports", "profiles", "replicas", "restart", "scale", "scalars", "tmpfs", "tmpfs-string", "volumes-from", "volumes-long", "volumes-short", "volumes-top"]  # fmt: skip
-FOLDERS = [
-    folder for folder in folders() if folder.name in CASES or folder.name.startswith(("podman-575", "podman-1189"))
-]
+CASES = frozenset(
+    [
+        "busybox",
+        "booleans",
+        "build",
+        "command-forms",
+        "environment-list",
+        "env-file-order",
+        "expose-links",
+        "healthcheck",
+        "healthcheck-disable",
+        "healthcheck-list",
+        "identity",
+        "interpolated-types",
+        "labels-forms",
+        "network-mode",
+        "networks",
+        "networks-list",
+        "ports",
+        "replicas",
+        "restart-always",
+        "scale",
+        "scalars-in-environment",
+        "tmpfs",
+        "tmpfs-string",
+        "volumes-from",
+        "volumes-long",
+        "volumes-short",
+        "volumes-top",
+        "podman-575-completed",
+        "podman-1189-reset-override",
+        "podman-1042-override-replaces",
+        "podman-326-partial-build",
+    ]
+)
+FOLDERS = [folder for folder in folders() if folder.name in CASES]
 INSTANCE = InstanceName("test")
 _OWN = ("io.stackd.", "com.docker.compose.version", "com.docker.compose.depends_on")
 _SETS = frozenset(("Binds", "Mounts", "Env", "Links", "Aliases"))
