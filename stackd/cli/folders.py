@@ -1,0 +1,125 @@
+"""`add` and `remove`: link a folder into a stacks directory, and take the link away.
+
+Law: nothing but a link is ever made or removed here; a real folder, with what somebody wrote into it, is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from stackd.cli.client import Refused
+from stackd.cli.common import as_json, client, refusals_end_it
+from stackd.cli.exits import Exit, Stop
+from stackd.cli.places import stacks_dirs
+from stackd.cli.render import out, out_json
+
+FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "fig.yml")
+"""The definition files that make a folder a stack."""
+
+NOT_RUNNING = "stackd is not running; start it: systemctl --user start stackd"
+
+
+@click.command("add")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--name", help="The link's name (default: the folder's).")
+@click.option("--stacks", "into", metavar="DIR", type=click.Path(path_type=Path), help="Which stacks directory.")
+@as_json
+@refusals_end_it
+def add_command(directory: Path, name: str | None, into: Path | None, as_json: bool) -> None:
+    """Have stackd keep the stack in DIR: links DIR into the stacks directory."""
+    if not directory.is_dir():
+        raise Stop(Exit.FAILED, f"{directory} is not a folder")
+    folder = directory.resolve()
+    if not any((folder / file).is_file() for file in FILES):
+        raise Stop(Exit.INVALID, f"{folder} holds no definition; stackd looks for {', '.join(FILES)}")
+    running, directories = _directories()
+    stacks = into.absolute() if into else directories[0]
+    link = stacks / (name or folder.name)
+    changed = _link(link, folder)
+    if as_json:
+        out_json({"link": str(link), "folder": str(folder), "changed": changed})
+        return
+    out([f"{'linked' if changed else 'linked already'}: {link} -> {folder}"])
+    if running:
+        out(["stackd reads it now and starts its services; watch it: stackd status"])
+    else:
+        out([f"its services start once stackd runs; {NOT_RUNNING}"])
+
+
+def _link(link: Path, folder: Path) -> bool:
+    """Make the link; whether it was not there already."""
+    if link.is_symlink() or link.exists():
+        if link.resolve() == folder:
+            return False
+        what = f"a link to {link.resolve()}" if link.is_symlink() else "a folder"
+        raise Stop(Exit.FAILED, f"{link} is there already, {what}", "choose another name: stackd add --name NAME DIR")
+    try:
+        link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        link.symlink_to(folder, target_is_directory=True)
+    except OSError as error:
+        raise Stop(Exit.FAILED, f"cannot make {link}: {error.strerror}") from error
+    return True
+
+
+@click.command("remove")
+@click.argument("name")
+@as_json
+@refusals_end_it
+def remove_command(name: str, as_json: bool) -> None:
+    """Have stackd give up the stack NAME: removes its link, never a folder."""
+    running, directories = _directories()
+    entry = _entry(name, directories)
+    if not entry.is_symlink():
+        raise Stop(
+            Exit.FAILED,
+            f"{entry} is a folder, not a link, and is not removed",
+            f"move it out of {entry.parent} and stackd removes its containers and networks",
+            f"or only stop it: stackd down {name}",
+        )
+    target = os.readlink(entry)
+    try:
+        entry.unlink()
+    except OSError as error:
+        raise Stop(Exit.FAILED, f"cannot remove the link {entry}: {error.strerror}") from error
+    if as_json:
+        out_json({"link": str(entry), "folder": target, "changed": True})
+        return
+    out([f"unlinked: {entry} -> {target}"])
+    if running:
+        out(
+            [
+                "in about 10 s stackd removes its containers and networks; volumes and files stay",
+                "take it back: stackd add " + target,
+            ]
+        )
+    else:
+        out([f"its containers and networks are removed once stackd runs; {NOT_RUNNING}"])
+
+
+def _directories() -> tuple[bool, tuple[Path, ...]]:
+    """Whether the daemon answers, and the stacks directories: its own, else the configured ones."""
+    try:
+        told = client().version()["stacks_dirs"]
+    except (Stop, Refused):
+        return False, stacks_dirs()
+    return True, tuple(Path(entry) for entry in told) or stacks_dirs()
+
+
+def _entry(name: str, directories: tuple[Path, ...]) -> Path:
+    """The entry of a stack: by its own name, else by the folder of the stack that is named so."""
+    for directory in directories:
+        if name not in ("", ".", "..") and "/" not in name and os.path.lexists(directory / name):
+            return directory / name
+    try:
+        folder = Path(client().stack(name)["folder"])
+    except (Stop, Refused):
+        folder = None
+    for directory in directories:
+        for entry in sorted(directory.iterdir()) if directory.is_dir() and folder else ():
+            if folder and entry.resolve() == folder.resolve():
+                return entry
+    places = ", ".join(str(directory) for directory in directories)
+    raise Stop(Exit.NOT_FOUND, f'there is no "{name}" in {places}')

@@ -1,0 +1,131 @@
+"""`logs`, `events`, `wait`: what was, what comes, and until when."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from stackd.api import text
+from stackd.cli.client import Query, Refused, stack_path
+from stackd.cli.common import (
+    as_json,
+    client,
+    optional_stack,
+    refusals_end_it,
+    seconds,
+    service_arguments,
+    stack_argument,
+)
+from stackd.cli.exits import Exit, Stop
+from stackd.cli.render import err, out, out_json, paint_for
+
+if TYPE_CHECKING:
+    from stackd.api.schemas import EventView, LogView, StackView
+
+
+@click.command("logs")
+@stack_argument
+@service_arguments
+@click.option("-f", "--follow", is_flag=True, help="Go on, over restarts and recreation.")
+@click.option("-n", "--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each container.")
+@click.option("--since", metavar="TIME", help="Only newer lines: 10m, 2h, or an RFC 3339 instant.")
+@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its instant.")
+@as_json
+@refusals_end_it
+def logs_command(
+    stack: str,
+    services: tuple[str, ...],
+    follow: bool,
+    tail: int | None,
+    since: str | None,
+    timestamps: bool,
+    as_json: bool,
+) -> None:
+    """Show the log lines of STACK (or only of the SERVICEs)."""
+    query: dict[str, str | int | float | tuple[str, ...]] = {"follow": int(follow)}
+    if services:
+        query["service"] = services
+    if tail is not None:
+        query["tail"] = tail
+    if since is not None:
+        query["since"] = _instant(since)
+    known = services or tuple(service["name"] for service in client().stack(stack)["services"])
+    width = max((len(name) + 2 for name in known), default=0)
+    paint = paint_for(sys.stdout)
+    with client().lines(f"{stack_path(stack)}/logs", query) as lines:
+        for line in lines:
+            entry = cast("LogView", json.loads(line))
+            if _ours(entry, "log"):
+                out(
+                    [
+                        line.decode().rstrip("\n")
+                        if as_json
+                        else text.log_line(entry, width, timestamps=timestamps, paint=paint)
+                    ]
+                )
+                sys.stdout.flush()
+
+
+def _instant(since: str) -> str:
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        found = datetime.fromisoformat(since)
+        return (found if found.tzinfo else found.astimezone()).isoformat()
+    except ValueError:
+        length = seconds(click.get_current_context(), click.Option(["--since"]), since) or 0.0
+        return (datetime.now(UTC) - timedelta(seconds=length)).isoformat()
+
+
+def _ours(entry: object, kind: str) -> bool:
+    """Whether a line of a stream is content; `lagged` ends the command, a heartbeat is nothing."""
+    found = entry.get("type") if isinstance(entry, dict) else None
+    if found == "lagged":
+        raise Stop(Exit.FAILED, "this terminal took the lines too slowly, so stackd closed the stream")
+    return found not in ("heartbeat", "snapshot") and (kind != "log" or found == "log")
+
+
+@click.command("events")
+@optional_stack
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens next.")
+@click.option("--from", "start", metavar="CURSOR", help="oldest, now, or the seq of the last entry already seen.")
+@click.option("--type", "kind", metavar="TYPE", help="Only this type or family (container, service.state).")
+@as_json
+@refusals_end_it
+def events_command(stack: str | None, follow: bool, start: str | None, kind: str | None, as_json: bool) -> None:
+    """Show what happened, of one STACK or of all, and why."""
+    query: dict[str, str | int | float | tuple[str, ...]] = {"follow": int(follow)}
+    query |= {key: value for key, value in (("from", start), ("stack", stack), ("type", kind)) if value}
+    paint = paint_for(sys.stdout)
+    with client().lines("/v1/events", query) as lines:
+        for line in lines:
+            entry = cast("EventView", json.loads(line))
+            if _ours(entry, "event"):
+                out([line.decode().rstrip("\n") if as_json else text.event_line(entry, paint)])
+                sys.stdout.flush()
+
+
+@click.command("wait")
+@stack_argument
+@click.option(
+    "--for", "condition", default="healthy", show_default=True, help="running, healthy, stopped or generation:N."
+)
+@click.option("--timeout", default="2m", callback=seconds, metavar="TIME", help="Wait this long (default 2m).")
+@as_json
+@refusals_end_it
+def wait_command(stack: str, condition: str, timeout: float, as_json: bool) -> None:
+    """Wait until STACK is running, healthy, stopped or has applied a generation."""
+    query: Query = {"for": condition, "wait": min(timeout, 3600.0)}
+    try:
+        view = cast("StackView", client().get(f"{stack_path(stack)}/wait", query, timeout))
+    except Refused as refused:
+        if as_json:
+            out_json(refused.problem)
+        raise
+    if as_json:
+        out_json(view)
+    else:
+        err(f"{stack} is {condition}")

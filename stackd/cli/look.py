@@ -1,0 +1,70 @@
+"""`ps`, `status`, `plan`: how things are."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from stackd.api import text
+from stackd.cli.common import as_json, client, optional_stack, refusals_end_it, stack_argument
+from stackd.cli.lingering import warning
+from stackd.cli.render import err, out, out_json, paint_for
+
+
+@click.command("ps")
+@optional_stack
+@as_json
+@refusals_end_it
+def ps_command(stack: str | None, as_json: bool) -> None:
+    """List services, of one STACK or of all."""
+    stacks = [client().stack(stack)] if stack else client().stacks()["stacks"]
+    if as_json:
+        out_json([{"stack": entry["name"], **service} for entry in stacks for service in entry["services"]])
+        return
+    now = time.time()
+    rows = [[(entry["name"], "name"), *row] for entry in stacks for row in text.service_rows(entry, now)]
+    if not rows:
+        err("no services yet; add a stack: stackd add DIR")
+        return
+    out(text.table(("STACK", *text.SERVICE_HEAD), rows, paint_for(sys.stdout)))
+
+
+@click.command("status")
+@optional_stack
+@as_json
+@refusals_end_it
+def status_command(stack: str | None, as_json: bool) -> None:
+    """Show how stacks fare; with STACK everything about that one."""
+    daemon = client()
+    if stack:
+        one = daemon.stack(stack)
+        if as_json:
+            out_json(one)
+        else:
+            out(text.stack_lines(one, time.time(), paint_for(sys.stdout)))
+    else:
+        view = daemon.stacks()
+        if as_json:
+            out_json(view)
+        elif view["stacks"]:
+            out(text.stacks_lines(view, paint_for(sys.stdout)))
+        else:
+            err("no stacks yet; add one: stackd add DIR")
+    advice = warning(lambda: daemon.version()["pid"])
+    if advice:
+        err(advice)
+
+
+@click.command("plan")
+@stack_argument
+@as_json
+@refusals_end_it
+def plan_command(stack: str, as_json: bool) -> None:
+    """Show what is to be done for STACK now, why, and what each step waits for."""
+    view = client().plan(stack)
+    if as_json:
+        out_json(view)
+    else:
+        out(text.plan_lines(view, paint_for(sys.stdout)))

@@ -1,0 +1,83 @@
+"""Output: colour on a terminal, plain text else; problems as short texts for people.
+
+Law: results go to standard output, everything about them to standard error. NO_COLOR, TERM=dumb and a pipe mean no colour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TextIO
+
+from stackd.api.text import Paint, clean, plain
+from stackd.cli.exits import Exit, Stop
+
+if TYPE_CHECKING:
+    from stackd.api.schemas import Problem
+
+_CODES = {"good": "32", "busy": "33", "bad": "31", "dim": "2", "head": "1", "name": "36"}
+
+
+def paint_for(stream: TextIO) -> Paint:
+    """The painter for a stream."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return plain
+    return _coloured
+
+
+def _coloured(style: str, text: str) -> str:
+    code = _CODES.get(style)
+    return f"\x1b[{code}m{text}\x1b[0m" if code else text
+
+
+def out(lines: Iterable[str]) -> None:
+    """Print results."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def out_json(value: object) -> None:
+    """Print a result for programs: indented on a terminal, one line else."""
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+
+
+def err(*lines: str) -> None:
+    """Say something about the results."""
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+
+
+def failure(lines: Iterable[str]) -> None:
+    """Say why the command ends: the first line is marked."""
+    paint = paint_for(sys.stderr)
+    for index, line in enumerate(lines):
+        err(f"{paint('bad', 'error:')} {line}" if index == 0 else f"  {line}")
+
+
+def stop_for(problem: Problem) -> Stop:
+    """A problem as a short text with its places, and its exit code."""
+    lines = [clean(problem["detail"])]
+    for entry in problem["errors"]:
+        if entry["file"]:
+            place = f"{entry['file']}:{entry['line']}:{entry['column']}" if entry["line"] else entry["file"]
+            lines.append(clean(f"{place}: {entry['message']}"))
+    if problem["status"] == 500:
+        lines.append(f"this is a defect; stackd's log tells more about {problem['instance']}")
+    return Stop(_code_for(problem), *lines)
+
+
+def _code_for(problem: Problem) -> Exit:
+    match problem["status"], problem["code"]:
+        case 400, _:
+            return Exit.USAGE
+        case 403, _:
+            return Exit.DENIED
+        case 404, _:
+            return Exit.NOT_FOUND
+        case 422, _:
+            return Exit.INVALID
+        case _, "wait_timeout":
+            return Exit.TIMEOUT
+        case _:
+            return Exit.FAILED
