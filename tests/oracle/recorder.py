@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from stackd.compose.tree import Json
 
+_EXTERNAL = {"proxy": "e" * 64, "ext2": "f" * 64}
 IMAGE_ID = "sha256:" + "ab" * 32
 
 
@@ -31,6 +32,7 @@ class Recorded:
     volumes: dict[str, dict[str, Json]] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     connects: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
     def new_id(self, name: str) -> str:
@@ -77,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/containers/json":
             self._send([self._row(name, body) for name, body in seen.containers.items() if self._wanted(body)])
         elif path == "/networks":
-            external: list[Json] = [{"Name": "proxy", "Id": "e" * 64}, {"Name": "ext2", "Id": "f" * 64}]
+            external: list[Json] = [{"Name": name, "Id": identity} for name, identity in _EXTERNAL.items()]
             self._send(
                 [
                     *({"Name": name, "Id": seen.new_id("n:" + name), **body} for name, body in seen.networks.items()),
@@ -126,15 +128,35 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _row(self, name: str, body: dict[str, Json]) -> dict[str, Json]:
-        labels = body.get("Labels")
-        return {"Id": self.recorded.new_id("c:" + name), "Names": ["/" + name], "Labels": labels, "State": "created",
-                "Image": body.get("Image"), "Mounts": [], "NetworkSettings": {"Networks": {}}}  # fmt: skip
+        """A container as the engine lists it: on its networks, with its volumes."""
+        seen = self.recorded
+        networking, host = body.get("NetworkingConfig"), body.get("HostConfig")
+        endpoints = networking.get("EndpointsConfig") if isinstance(networking, dict) else None
+        binds = host.get("Binds") if isinstance(host, dict) else None
+        networks: dict[str, Json] = {
+            one: {"NetworkID": _EXTERNAL.get(one) or seen.new_id("n:" + one)}
+            for one in (endpoints if isinstance(endpoints, dict) else ())
+        }
+        mounts: list[Json] = []
+        for bind in binds if isinstance(binds, list) else ():
+            source, target = str(bind).split(":")[:2]
+            if not source.startswith("/"):
+                mounts.append({"Type": "volume", "Name": source, "Destination": target, "RW": True})
+        for mount in host.get("Mounts") or () if isinstance(host, dict) else ():
+            if isinstance(mount, dict) and mount.get("Type") == "volume" and mount.get("Source"):
+                mounts.append(
+                    {"Type": "volume", "Name": mount["Source"], "Destination": mount.get("Target"), "RW": True}
+                )
+        return {"Id": seen.new_id("c:" + name), "Names": ["/" + name], "Labels": body.get("Labels"), "State": "created",
+                "Image": body.get("Image"), "ImageID": IMAGE_ID, "Mounts": mounts,
+                "NetworkSettings": {"Networks": networks}}  # fmt: skip
 
     def do_POST(self) -> None:
         parts = urlsplit(self.path)
         path = re.sub(r"^/v1\.\d+", "", parts.path)
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         seen = self.recorded
+        seen.calls.append(f"POST {path}")
         query = parse_qs(parts.query)
         if path == "/containers/create":
             name = query["name"][0]

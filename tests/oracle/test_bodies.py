@@ -135,3 +135,23 @@ def test_the_requests_are_those_of_docker_compose(folder: Path, api: str, tmp_pa
     assert {one.name: _essence(volume_body(one, project, INSTANCE, "/root")) for one in kept} == {
         name: _essence(body) for name, body in seen.volumes.items()
     }
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_docker_compose_finds_nothing_to_do_on_what_stackd_made(folder: Path, tmp_path: Path) -> None:
+    project = loaded(folder).project
+    assert project is not None
+    with recording(tmp_path) as (host, seen):
+        for network in project.networks.values():
+            if not network.external:
+                seen.networks[network.name] = network_body(network, project, INSTANCE, "/root")
+        for volume in project.volumes.values():
+            if not volume.external:
+                seen.volumes[volume.name] = volume_body(volume, project, INSTANCE, "/root")
+        for spec in project.services.values():
+            for number in range(1, spec.scale + 1):
+                request = create_body(spec, project, number, _bindings(spec, project, number, seen), (1, 51))
+                seen.containers[request.name] = dict(request.body)
+        answer = run(folder, "create", DOCKER_HOST=host)
+    assert answer.returncode == 0, answer.stderr
+    assert seen.calls == []
