@@ -71,7 +71,9 @@ def _slot(view: View, target: Target, number: int, containers: list[ObservedCont
         surplus = Reason(Why.SURPLUS, f"{target.service} is scaled to {target.scale}")
         return Slot(target.service, number, None, tuple((c, surplus) for c in containers))
     verdicts = [(c, misfit(view, target.spec, c, done)) for c in containers]
-    current = max((c for c, why in verdicts if why is None), key=_rank, default=None)
+    fitting = [c for c, why in verdicts if why is None]
+    replaced = {c.replaces for c in fitting}
+    current = max(fitting, key=lambda c: (c.live, c.id not in replaced, *_rank(c)), default=None)
     others = tuple(
         (c, why or Reason(Why.SURPLUS, f"a second container of {target.service} {number}"))
         for c, why in verdicts
@@ -129,14 +131,19 @@ def _hashes(spec: ServiceSpec, done: Slots) -> tuple[str, ...]:
 def _moved_network(
     spec: ServiceSpec, container: ObservedContainer, project: Project, seen: ObservedStack
 ) -> Reason | None:
-    """A running container that is not on a network it should be on; only a network that exists proves anything."""
-    if not container.running or spec.network_mode:
+    """A container that is not on a network it should be on; only a network that exists proves anything.
+
+    Before its first start the engine tells no ids. One that exited 0 is not looked at: a finished job stays finished.
+    """
+    if spec.network_mode or (container.ended and container.exit_code == 0):
         return None
     ids = {network.name: network.id for network in seen.networks}
     attached = set(container.networks.values())
     for place in spec.networks:
         network = project.networks.get(place.network)
-        if network is not None and network.name in ids and ids[network.name] not in attached:
+        if network is None or network.name not in ids or ids[network.name] in attached:
+            continue
+        if container.running or container.networks.get(network.name) != "":
             return Reason(Why.NETWORK_CHANGED, f"it is not on network {network.name}")
     return None
 
