@@ -1,0 +1,70 @@
+"""The daemon may end at any instant: containers run on, and the next one goes on where it stood."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.e2e.stacks import FOREVER, forever
+from tests.e2e.world import Daemon, World, until
+
+pytestmark = pytest.mark.engine
+
+WAYS = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+
+CHAIN = "services:\n" + "".join(
+    f"  s{number}:\n    image: busybox\n    command: {FOREVER}\n"
+    + (f"    depends_on: {{s{number - 1}: {{condition: service_started}}}}\n" if number else "")
+    for number in range(8)
+)
+
+
+@WAYS
+def test_a_restart_of_the_daemon_changes_no_start(world: World, daemon: Daemon, how: signal.Signals) -> None:
+    stack = world.stack(daemon, "calm", {"compose.yaml": forever("one", "two")})
+    stack.running("one", "two")
+    stack.settled()
+    before = stack.containers()
+    for _ in range(3):
+        code = daemon.stop(how)
+        assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
+        daemon.start()
+        stack.settled()
+    assert stack.containers() == before
+
+
+@WAYS
+def test_an_apply_cut_short_is_finished_without_doing_anything_twice(
+    world: World, daemon: Daemon, how: signal.Signals
+) -> None:
+    stack = world.stack(daemon, "cut", {"compose.yaml": CHAIN})
+    for wanted in (1, 4):
+        until(lambda count=wanted: len([one for one in stack.containers() if one.good]) >= count, f"{wanted} running")
+        running = {one.id: one.started for one in stack.containers() if one.good}
+        daemon.stop(how)
+        daemon.start()
+        until(lambda known=running: len([one for one in stack.containers() if one.good]) > len(known), "one more")
+        now = {one.id: one.started for one in stack.containers()}
+        assert {id_: now.get(id_) for id_ in running} == running
+    stack.running(*(f"s{number}" for number in range(8)))
+    stack.settled()
+    assert len(stack.containers()) == 8
+
+
+@WAYS
+def test_an_edit_while_the_daemon_is_down_is_applied_and_an_old_stop_stands(
+    world: World, daemon: Daemon, how: signal.Signals
+) -> None:
+    stack = world.stack(daemon, "edit", {"compose.yaml": forever("one", "two", "three")})
+    before = stack.running("one", "two", "three")
+    stack.settled()
+    daemon.cli("stop", stack.name, "three")
+    until(lambda: stack.one("three").state == "exited", "three stopped")
+    daemon.stop(how)
+    stack.edit("  two:", "  two:\n    environment: {EDITED: 'yes'}")
+    daemon.start()
+    until(lambda: stack.edited("EDITED=yes", "two"), "two replaced")
+    stack.settled()
+    assert stack.one("one").started == before["one"].started
+    assert stack.one("three").state == "exited"

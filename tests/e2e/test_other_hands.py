@@ -1,0 +1,78 @@
+"""What people and other programs do on the engine is answered, respected or left alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stacks import forever
+from tests.e2e.world import Daemon, World, until
+
+pytestmark = pytest.mark.engine
+
+COMPOSE = Path(sys.executable).parent / "docker-compose"
+SLOW = 'healthcheck: {test: ["CMD", "true"], interval: 4s}'
+
+
+def test_a_container_removed_by_hand_is_created_again(world: World, daemon: Daemon) -> None:
+    stack = world.stack(daemon, "rm", {"compose.yaml": forever("one", "two")})
+    before = stack.running("one", "two")
+    stack.settled()
+    world.engine.docker("rm", "-f", before["one"].id)
+    after = stack.running("one", "two")
+    assert after["one"].id != before["one"].id
+    assert after["two"].started == before["two"].started
+
+
+def test_a_container_stopped_by_hand_is_held_visibly_and_released_by_start(world: World, daemon: Daemon) -> None:
+    stack = world.stack(daemon, "stop", {"compose.yaml": forever("one", "two")})
+    before = stack.running("one", "two")
+    stack.settled()
+    world.engine.docker("stop", before["one"].id)
+    until(lambda: stack.service("one").at("override"), "the hold")
+    assert stack.service("one").at("override", "kind") == "held"
+    assert "held" in daemon.cli("status", stack.name)
+    stack.edit("  two:", "  three:")
+    stack.running("three")
+    assert stack.one("one").state == "exited"
+    daemon.cli("start", stack.name, "one")
+    after = stack.running("one", "three")
+    assert after["one"].id == before["one"].id
+    until(lambda: stack.service("one").at("override") is None, "no hold any more")
+
+
+def test_a_restart_by_hand_is_not_fought(world: World, daemon: Daemon) -> None:
+    stack = world.stack(daemon, "restart", {"compose.yaml": forever("one")})
+    before = stack.running("one")["one"]
+    stack.settled()
+    world.engine.docker("restart", before.id)
+    by_hand = stack.one("one")
+    assert (by_hand.id, by_hand.state) == (before.id, "running")
+    # An answer to it would come within the three seconds that stackd waits for a stop to be explained.
+    other = world.stack(daemon, "other", {"compose.yaml": forever("one", extra=[SLOW])})
+    other.running("one")
+    stack.settled()
+    assert stack.one("one").started == by_hand.started
+    assert stack.service("one").at("override") is None
+
+
+def test_an_open_compose_run_is_untouched_by_edits(world: World, daemon: Daemon) -> None:
+    stack = world.stack(daemon, "run", {"compose.yaml": forever("one", "web")})
+    stack.running("one", "web")
+    stack.settled()
+    environment = {**os.environ, "DOCKER_HOST": world.engine.host}
+    command = [str(COMPOSE), "-p", stack.name, "run", "-d", "--no-deps", "web", "sleep", "1000000"]
+    subprocess.run(command, cwd=stack.folder, env=environment, check=True, capture_output=True, timeout=60)
+    (open_run,) = [one for one in stack.containers() if "-run-" in one.name]
+    stack.write(forever("one", "web", extra=["environment: {EDITED: 'yes'}"]))
+    until(lambda: stack.edited("EDITED=yes", "one", "web"), "both replaced")
+    stack.settled()
+    assert open_run in stack.containers()
+    stack.write(forever("one"))
+    until(lambda: "web" not in {one.service for one in stack.containers() if one != open_run}, "web removed")
+    stack.settled()
+    assert open_run in stack.containers()
