@@ -20,6 +20,7 @@ from stackd.compose.decode import Place, struct
 from stackd.compose.environment import Reader, resolve_environment
 from stackd.compose.expand import expand
 from stackd.compose.extend import extend
+from stackd.compose.files import file_mounts
 from stackd.compose.hash import shown_binds
 from stackd.compose.inputs import StackInputs, choose, stack_inputs
 from stackd.compose.interpolate import interpolate
@@ -234,7 +235,9 @@ def _project(state: _Load, root: Map) -> Project:
         values = struct(service, fields.SERVICE, Place(path, state.report))
         if state.report.failed:
             continue
-        specs[ServiceName(name)] = service_spec(Source(state.name, name, service, values, policy), state.report)
+        mounted = file_mounts(root, service, state.reader)
+        source = Source(state.name, name, service, values, policy, mounted)
+        specs[ServiceName(name)] = service_spec(source, state.report)
     resources = _resources(state, root)
     return Project(
         name=StackName(state.name),

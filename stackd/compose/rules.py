@@ -90,7 +90,7 @@ FILE_MOUNTS = ListOf(
     Either(
         "a name or a mapping",
         scalar=TEXT,
-        map=_record({"source": TEXT, "target": TEXT, "uid": TEXT, "gid": TEXT, "mode": NUMBER}),
+        map=_record({"source": TEXT, "target": TEXT, "uid": TEXT, "gid": TEXT, "mode": NUMBER}, later="uid gid mode"),
     )
 )
 ULIMITS = Table(
@@ -279,11 +279,11 @@ SERVICE = _record(
         "volumes_from": TEXTS,
         "working_dir": TEXT,
     },
-    later="develop annotations blkio_config cap_add cap_drop cgroup cgroup_parent configs cpu_count cpu_percent "
+    later="develop annotations blkio_config cap_add cap_drop cgroup cgroup_parent cpu_count cpu_percent "
     "cpu_shares cpu_quota cpu_period cpu_rt_period cpu_rt_runtime cpus cpuset credential_spec device_cgroup_rules "
     "devices dns dns_opt dns_search domainname label_file provider extra_hosts gpus group_add ipc isolation logging "
     "mem_limit mem_reservation mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pid pids_limit "
-    "pre_start post_start pre_stop privileged pull_refresh_after read_only runtime security_opt shm_size secrets "
+    "pre_start post_start pre_stop privileged pull_refresh_after read_only runtime security_opt shm_size "
     "sysctls storage_opt ulimits use_api_socket uts userns_mode",
 )  # fmt: skip
 
@@ -315,6 +315,7 @@ _FILE_OBJECT: dict[str, Rule] = {
     "name": TEXT, "environment": TEXT, "file": TEXT, "external": Either("true or false", scalar=BOOL, map=Anything()),
     "labels": PAIRS, "template_driver": TEXT,
 }  # fmt: skip
+_NOT_FILES = "environment content external driver driver_opts template_driver"
 
 TOP = Record(
     {
@@ -330,8 +331,8 @@ TOP = Record(
         "model")),
         "networks": Table(NETWORK, _NAME),
         "volumes": Table(VOLUME_DEFINITION, _NAME),
-        "secrets": Table(_record({**_FILE_OBJECT, "driver": TEXT, "driver_opts": OPTIONS}), _NAME),
-        "configs": Table(_record({**_FILE_OBJECT, "content": TEXT}), _NAME),
+        "secrets": Table(_record({**_FILE_OBJECT, "driver": TEXT, "driver_opts": OPTIONS}, later=_NOT_FILES), _NAME),
+        "configs": Table(_record({**_FILE_OBJECT, "content": TEXT}, later=_NOT_FILES), _NAME),
     },
-    later=frozenset(("models", "secrets", "configs")),
+    later=frozenset(("models",)),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from stackd.compose import hash as config_hash
 from stackd.compose.describe import describe
+from stackd.compose.files import FileMounts
 from stackd.compose.normalise import IMPLICIT
 from stackd.compose.pick import Obj, flag, maybe, maybe_strings, number, objects, seconds, strings, sub, texts, txt
 from stackd.compose.report import Report
@@ -46,6 +47,7 @@ class Source:
     tree: Map
     values: dict[str, Json]
     restart: RestartPolicy
+    files: FileMounts
 
 
 def service_spec(source: Source, report: Report) -> ServiceSpec:
@@ -59,6 +61,7 @@ def service_spec(source: Source, report: Report) -> ServiceSpec:
         image=txt(values, "image") or f"{source.project}-{source.name}",
         hashes=tuple(map(config_hash.digest, texts_to_hash)),
         canonical=texts_to_hash,
+        content=source.files.content,
         build=_build(values),
         pull_policy=_pull_policy(source, report),
         container_name=txt(values, "container_name"),
@@ -155,7 +158,8 @@ def _mounts(source: Source, report: Report) -> tuple[MountSpec, ...]:
                 tmpfs_mode=number(tmpfs, "mode") or None,
             )
         )
-    return tuple(found)
+    taken = {mount.target for mount in found}
+    return (*found, *(mount for mount in source.files.mounts if mount.target not in taken))
 
 
 def _volumes_from(entry: str) -> VolumesFrom:

@@ -24,22 +24,18 @@ def parse_duration(text: str) -> int:
     body = text[1:] if text[:1] in ("-", "+") else text
     if body == "0":
         return 0
-    total, at = 0.0, 0
-    whole = 0
+    total, at = 0, 0
     while at < len(body):
         part = _PART.match(body, at)
         if part is None or part.group(1) in ("", "."):
             raise ValueError("wants a duration like 10s, 1m30s or 500ms")
         number, unit = part.groups()
-        if "." in number:
-            total += float(number) * _NS[unit]
-        else:
-            whole += int(number) * _NS[unit]
+        digits, _, fraction = number.partition(".")
+        total += int(digits or 0) * _NS[unit] + int(fraction or 0) * _NS[unit] // 10 ** len(fraction)
         at = part.end()
     if not body:
         raise ValueError("wants a duration like 10s, 1m30s or 500ms")
-    value = whole + int(total)
-    return -value if text.startswith("-") else value
+    return -total if text.startswith("-") else total
 
 
 def go_duration(ns: int) -> str:

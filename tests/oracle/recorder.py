@@ -142,7 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
             source, target = str(bind).split(":")[:2]
             if not source.startswith("/"):
                 mounts.append({"Type": "volume", "Name": source, "Destination": target, "RW": True})
-        for mount in host.get("Mounts") or () if isinstance(host, dict) else ():
+        listed = host.get("Mounts") if isinstance(host, dict) else None
+        for mount in listed if isinstance(listed, list) else ():
             if isinstance(mount, dict) and mount.get("Type") == "volume" and mount.get("Source"):
                 mounts.append(
                     {"Type": "volume", "Name": mount["Source"], "Destination": mount.get("Target"), "RW": True}

@@ -46,6 +46,7 @@ CASES = frozenset(
         "restart-always",
         "scale",
         "scalars-in-environment",
+        "secrets-files",
         "tmpfs",
         "tmpfs-string",
         "volumes-from",

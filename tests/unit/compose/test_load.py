@@ -192,3 +192,18 @@ def test_a_fig_file_becomes_services_with_their_places() -> None:
     assert spec.network_mode == "service:db"
     assert loaded.project.volumes["cache"].name == "cache"
     assert str(spec.spans["network_mode"]) == "/stacks/blog/fig.yml:3:8"
+
+
+def test_a_secret_file_is_mounted_and_its_content_noticed_but_not_shown() -> None:
+    text = web("secrets: [pw]") + "secrets: {pw: {file: ./pw.txt}}\n"
+    specs = []
+    for value in ("hunter2", "hunter3"):
+        loaded = read_from({"compose.yaml": text, "pw.txt": value})
+        assert loaded.project is not None
+        specs.append(loaded.project.services[ServiceName("web")])
+    first, second = specs
+    assert (first.mounts[0].source, first.mounts[0].target) == ("/stacks/blog/pw.txt", "/run/secrets/pw")
+    assert first.content.startswith("v1:")
+    assert first.content != second.content
+    assert first.hashes == second.hashes
+    assert "hunter" not in repr(first)
