@@ -1,0 +1,232 @@
+"""A world for one test: an engine, a project of its own on it, and the hands of people and hosts.
+
+Law: what a test makes carries its project's label, and is removed after it, whatever happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from stackd.engine.base import CreateRequest, Engine
+from stackd.engine.docker import DockerEngine
+from stackd.errors import EngineError
+from stackd.model.evidence import EngineEvent
+from stackd.model.ids import ContainerId, InstanceName, NetworkId, StackName
+from stackd.model.observed import Health, ObservedContainer
+from stackd.translate import labels as label
+from stackd.translate.node import Json
+from tests.contract.programs import POLITE, Program
+from tests.contract.seen import Seen
+from tests.fake import FakeEngine
+
+IMAGE = "busybox:latest"
+INSTANCE = InstanceName("contract")
+
+
+class World(ABC):
+    """What both kinds of world have in common."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.stack = StackName(f"contract-{uuid.uuid4().hex[:8]}")
+
+    def name(self, service: str) -> str:
+        """The container's name for a service."""
+        return f"{self.stack}-{service}-1"
+
+    def labels(self, **more: str) -> dict[str, Json]:
+        """The project's label, and more."""
+        return {label.PROJECT: self.stack, label.INSTANCE: INSTANCE, **more}
+
+    def body(
+        self, service: str, program: Program, host: Mapping[str, Json], more: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        """A create body."""
+        body: dict[str, Json] = {
+            "Image": IMAGE,
+            "Cmd": list(program.command),
+            "Labels": {**self.labels(), label.SERVICE: service, label.NUMBER: "1", label.ONEOFF: "False"},
+            "HostConfig": {**program.host, **host},
+        }
+        if program.probed:
+            body["Healthcheck"] = {
+                "Test": ["CMD-SHELL", "! test -e /tmp/sick"], "Interval": 200_000_000, "Retries": 1,
+            }  # fmt: skip
+        return {**body, **more}
+
+    async def create(
+        self,
+        service: str = "web",
+        program: Program = POLITE,
+        *,
+        host: Mapping[str, Json] | None = None,
+        connects: Iterable[NetworkId] = (),
+        more: Mapping[str, Json] | None = None,
+    ) -> ContainerId:
+        """Create a container."""
+        self.teach(service, program)
+        body = self.body(service, program, host or {}, more or {})
+        request = CreateRequest(self.name(service), body, connects=tuple((network, {}) for network in connects))
+        return await self.engine.create_container(request)
+
+    async def run(
+        self, service: str = "web", program: Program = POLITE, *, host: Mapping[str, Json] | None = None
+    ) -> ContainerId:
+        """Create and start a container."""
+        container = await self.create(service, program, host=host)
+        await self.engine.start_container(container)
+        return container
+
+    async def network(self, key: str = "default", name: str | None = None) -> NetworkId:
+        """Create a network of the project."""
+        body: dict[str, Json] = {"Name": name or f"{self.stack}_{key}", "Labels": self.labels(**{label.NETWORK: key})}
+        return await self.engine.create_network(body)
+
+    async def look(self, container: ContainerId) -> ObservedContainer:
+        """Inspect what must be there."""
+        found = await self.engine.inspect_container(container)
+        assert found is not None
+        return found
+
+    async def ended(self, container: ContainerId) -> ObservedContainer:
+        """Wait until it has ended."""
+        async with asyncio.timeout(20):
+            while not (found := await self.look(container)).ended:  # noqa: ASYNC110 (only asking tells)
+                await asyncio.sleep(0.02)
+        return found
+
+    async def stopped(self, service: str = "web") -> ContainerId:
+        """A container that ran and was stopped, all its events told."""
+        container = await self.run(service)
+        async with self.watching() as seen:
+            await self.engine.stop_container(container, 5)
+            await seen.exactly(container, ["kill(15)", {"stop", "die(0)"}])
+        return container
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[Seen]:
+        """Follow the engine's events."""
+        async with self.engine.events() as stream:
+            seen = Seen(self.fence)
+            reader = asyncio.create_task(self._read(stream, seen))
+            try:
+                yield seen
+            finally:
+                reader.cancel()
+                await asyncio.wait([reader])
+
+    async def _read(self, stream: AsyncIterator[EngineEvent], seen: Seen) -> None:
+        try:
+            async for event in stream:
+                seen.take(event)
+        except EngineError as error:
+            seen.broke(error)
+
+    async def fence(self) -> str:
+        """Cause an event whose sight tells that all earlier ones have been seen; returns the volume's name."""
+        name = f"{self.stack}_fence{uuid.uuid4().hex[:8]}"
+        await self.engine.create_volume({"Name": name, "Labels": self.labels()})
+        return name
+
+    @abstractmethod
+    def teach(self, service: str, program: Program) -> None: ...
+    @abstractmethod
+    async def docker(self, verb: str, container: str, *options: str) -> None:
+        """`docker VERB OPTIONS CONTAINER`, by another client: stop kill start restart rm pause unpause."""
+
+    @abstractmethod
+    async def crash(self, container: ContainerId) -> None:
+        """The host kills the container's process (SIGKILL)."""
+
+    @abstractmethod
+    async def sicken(self, container: ContainerId) -> None:
+        """From now on the container's probe fails."""
+
+    @abstractmethod
+    async def clean(self) -> None:
+        """Remove all that the test made."""
+
+
+class FakeWorld(World):
+    """A world in memory."""
+
+    def __init__(self) -> None:
+        self.fake = FakeEngine()
+        self.fake.add_image(IMAGE)
+        super().__init__(self.fake)
+
+    def teach(self, service: str, program: Program) -> None:
+        self.fake.behave(service, program.behaviour)
+
+    async def docker(self, verb: str, container: str, *options: str) -> None:
+        value = float(options[-1]) if options else None
+        match verb:
+            case "stop":
+                await self.fake.human_stop(container, value)
+            case "restart":
+                await self.fake.human_restart(container, value)
+            case "kill":
+                await self.fake.human_kill(container, int(value or 9))
+            case "rm":
+                await self.fake.human_rm(container)
+            case "start":
+                await self.fake.human_start(container)
+            case "pause":
+                await self.fake.human_pause(container)
+            case "unpause":
+                await self.fake.human_unpause(container)
+            case _:
+                raise AssertionError(verb)
+
+    async def crash(self, container: ContainerId) -> None:
+        self.fake.crash(container, 137)
+
+    async def sicken(self, container: ContainerId) -> None:
+        self.fake.flip_health(container, Health.UNHEALTHY)
+
+    async def clean(self) -> None:
+        await self.fake.shut_down()
+
+
+class DockerWorld(World):
+    """A world on a real engine."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        super().__init__(DockerEngine(host))
+
+    def teach(self, service: str, program: Program) -> None:
+        """The program knows by itself."""
+
+    async def docker(self, verb: str, container: str, *options: str) -> None:
+        words = [{"kill": "-s", "rm": "-f"}.get(verb, "-t")] if options or verb == "rm" else []
+        await self._cli(verb, *words, *options, container)
+
+    async def _cli(self, *words: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            "docker", "-H", self.host, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
+        return output.decode()
+
+    async def crash(self, container: ContainerId) -> None:
+        os.kill((await self.look(container)).pid, signal.SIGKILL)
+
+    async def sicken(self, container: ContainerId) -> None:
+        await self._cli("exec", container, "touch", "/tmp/sick")
+
+    async def clean(self) -> None:
+        mine = f"label={label.PROJECT}={self.stack}"
+        with contextlib.suppress(AssertionError):
+            for verb, listing in (("rm -fv", "ps -aq"), ("network rm", "network ls -q"), ("volume rm", "volume ls -q")):
+                if found := (await self._cli(*listing.split(), "--filter", mine)).split():
+                    await self._cli(*verb.split(), *found)
+        await self.engine.close()
