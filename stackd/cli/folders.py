@@ -16,9 +16,6 @@ from stackd.cli.exits import Exit, Stop
 from stackd.cli.places import stacks_dirs
 from stackd.cli.render import out, out_json
 
-FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "fig.yml")
-"""The definition files that make a folder a stack."""
-
 NOT_RUNNING = "stackd is not running; start it: systemctl --user start stackd"
 
 
@@ -33,8 +30,9 @@ def add_command(directory: Path, name: str | None, into: Path | None, as_json: b
     if not directory.is_dir():
         raise Stop(Exit.FAILED, f"{directory} is not a folder")
     folder = directory.resolve()
-    if not any((folder / file).is_file() for file in FILES):
-        raise Stop(Exit.INVALID, f"{folder} holds no definition; stackd looks for {', '.join(FILES)}")
+    from stackd.cli.definitions import of_path  # late: `remove` reads no definition
+
+    of_path(folder)
     running, directories = _directories()
     stacks = into.absolute() if into else directories[0]
     link = stacks / (name or folder.name)

@@ -1,6 +1,7 @@
 """Output: colour on a terminal, plain text else; problems as short texts for people.
 
-Law: results go to standard output, everything about them to standard error. NO_COLOR, TERM=dumb and a pipe mean no colour.
+Law: results go to standard output, everything about them to standard error. NO_COLOR, TERM=dumb and a pipe mean no
+colour.
 """
 
 from __future__ import annotations

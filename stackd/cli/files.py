@@ -1,0 +1,78 @@
+"""`config` and `validate`: what the loader makes of a definition. They need no daemon."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stackd.api import text
+from stackd.cli.common import as_json, client, complete_stack
+from stackd.cli.definitions import Definitions, of_path, of_stack_or_path
+from stackd.cli.exits import Exit, Stop
+from stackd.cli.render import err, out, out_json, paint_for
+
+if TYPE_CHECKING:
+    from stackd.api.schemas import DiagnosticView
+    from stackd.model.spec import Loaded
+
+
+@click.command("config")
+@click.argument("stack", metavar="[STACK|DIR]", default=".", shell_complete=complete_stack)
+@click.option("--format", "style", type=click.Choice(("yaml", "json")), default="yaml", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def config_command(stack: str, style: str, as_json: bool) -> None:
+    """Print the definition of STACK, or the one in DIR, as stackd understands it. Secrets are shown."""
+    model, loaded = Definitions().canonical(of_stack_or_path(stack, client()))
+    found = _views(loaded)
+    paint = paint_for(sys.stderr)
+    err(*(line for entry in found for line in text.diagnostic_lines(entry, paint)))
+    if model is None:
+        raise Stop(Exit.INVALID, _tally(found))
+    if as_json or style == "json":
+        out_json(model)
+        return
+    import yaml
+
+    sys.stdout.write(yaml.safe_dump(model, sort_keys=False, allow_unicode=True, width=1000))
+
+
+@click.command("validate")
+@click.argument("paths", metavar="[FILE|DIR]...", nargs=-1, type=click.Path(path_type=Path))
+@as_json
+def validate_command(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Check definitions (default: the one in this folder): `file:line:column: error[code]: found, wanted`."""
+    definitions = Definitions()
+    loaded = {path: definitions.load(of_path(path)) for path in paths or (Path(),)}
+    found = {path: _views(one) for path, one in loaded.items()}
+    if as_json:
+        out_json(
+            [
+                {"path": str(path), "valid": loaded[path].project is not None, "diagnostics": found[path]}
+                for path in found
+            ]
+        )
+    paint = paint_for(sys.stdout)
+    for path, one in loaded.items():
+        if as_json:
+            continue
+        out(line for entry in found[path] for line in text.diagnostic_lines(entry, paint))
+        if one.project is not None:
+            count = len(one.project.services)
+            out([f"{one.project.name}: valid, {count} service{'s' if count != 1 else ''}"])
+    if any(one.project is None for one in loaded.values()):
+        raise Stop(Exit.INVALID, _tally([entry for entries in found.values() for entry in entries]))
+
+
+def _views(loaded: Loaded) -> list[DiagnosticView]:
+    from stackd.api.convert import diagnostic_view
+
+    return [diagnostic_view(entry) for entry in loaded.diagnostics]
+
+
+def _tally(found: list[DiagnosticView]) -> str:
+    errors = sum(entry["severity"] == "error" for entry in found)
+    warnings = len(found) - errors
+    return f"{errors} error{'s' if errors != 1 else ''}, {warnings} warning{'s' if warnings != 1 else ''}"
