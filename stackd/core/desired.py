@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
-from stackd.core.ownership import is_wholly_ours, ours
+from stackd.core.ownership import ours
 from stackd.model.ids import ServiceName
 from stackd.model.override import Override, OverrideKind
 from stackd.model.plan import Reason, Why
@@ -142,10 +142,7 @@ def _undefined(view: View, project: Project, stack_wide: Override | None) -> lis
 
 def _all_absent(view: View) -> tuple[Target, ...]:
     why = Reason(Why.STACK_REMOVED, "the stack's folder was removed")
-    mine = {c.service for c in ours(view) if is_wholly_ours(c, view)}
-    return tuple(
-        Target(name, None, Want.ABSENT, 0, why) if name in mine else _leave(name) for name in _observed_services(view)
-    )
+    return tuple(Target(name, None, Want.ABSENT, 0, why) for name in _observed_services(view))
 
 
 def _leave(name: ServiceName) -> Target:

@@ -11,6 +11,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from stackd.core.backoff import is_crash_looping
 from stackd.core.desired import Target, Want
 from stackd.core.slots import Slots
 from stackd.model.evidence import Evidence, Verdict
@@ -154,7 +155,18 @@ def _note(view: View, target: Target, container: ObservedContainer, ledger: Serv
     if how.end is not End.CRASHED or target.spec.restart.condition is RestartCondition.NO:
         return ledger
     death = Death(run, now.mono, container.exit_code, container.oom_killed, how.detail)
-    return replace(ledger, deaths=(*ledger.deaths, death)[-KEPT_DEATHS:], attempts=ledger.attempts + 1)
+    ledger = replace(ledger, deaths=(*ledger.deaths, death), attempts=ledger.attempts + 1)
+    return _trimmed(ledger, target.spec.restart)
+
+
+def _trimmed(ledger: ServiceLedger, policy: RestartPolicy) -> ServiceLedger:
+    """Without the oldest death when there are too many; those that prove a crash loop stay, for it is sticky."""
+    span, rest = policy.crashloop_after, replace(ledger, deaths=ledger.deaths[1:])
+    if len(ledger.deaths) <= max(KEPT_DEATHS, span):
+        return ledger
+    if is_crash_looping(ledger, policy) and not is_crash_looping(rest, policy):
+        return replace(ledger, deaths=(*ledger.deaths[:span], *ledger.deaths[span + 1 :]))
+    return rest
 
 
 def _note_running(

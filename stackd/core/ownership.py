@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stackd.model.observed import ObservedContainer, ObservedNetwork
-from stackd.model.view import View
+from stackd.model.view import Presence, View
 
 
 def is_ours(container: ObservedContainer, view: View) -> bool:
@@ -26,15 +26,18 @@ def is_wholly_ours(container: ObservedContainer, view: View) -> bool:
 
 
 def ours(view: View) -> tuple[ObservedContainer, ...]:
-    """The stack's containers that are ours, in the order observed."""
+    """The stack's containers that are ours, in the order observed; of a removed stack only those wholly ours."""
     seen = view.observed.containers if view.observed else ()
-    return tuple(container for container in seen if is_ours(container, view))
+    removed = view.desired is not None and view.desired.presence is Presence.REMOVED
+    whose = is_wholly_ours if removed else is_ours
+    return tuple(container for container in seen if whose(container, view))
 
 
 def foreign(view: View) -> tuple[ObservedContainer, ...]:
     """The other containers of the same project name."""
+    mine = ours(view)
     seen = view.observed.containers if view.observed else ()
-    return tuple(container for container in seen if not is_ours(container, view))
+    return tuple(container for container in seen if container not in mine)
 
 
 def is_our_network(network: ObservedNetwork, view: View) -> bool:

@@ -92,7 +92,9 @@ def service(name: str, *depends_on: Dependency, version: str = "1", **fields: An
     return ServiceSpec(ServiceName(name), hashes=(f"{name}@{version}",), depends_on=depends_on, **fields)
 
 
-def project(*services: ServiceSpec, networks: Iterable[NetworkSpec] = (), volumes: Iterable[VolumeSpec] = ()) -> Project:
+def project(
+    *services: ServiceSpec, networks: Iterable[NetworkSpec] = (), volumes: Iterable[VolumeSpec] = ()
+) -> Project:
     """A definition with a default network."""
     known = [NetworkSpec("default", "app_default"), *networks]
     return Project(
@@ -240,7 +242,9 @@ class Toy:
 
     def crash(self, name: str, code: int = 1) -> ObservedContainer:
         """Its process ends by itself."""
-        return self.alter(name, state=ContainerState.EXITED, exit_code=code, finished_at=self.now.wall, health=Health.NONE)
+        return self.alter(
+            name, state=ContainerState.EXITED, exit_code=code, finished_at=self.now.wall, health=Health.NONE
+        )
 
     def override(self, kind: OverrideKind, name: str | None = None, **fields: Any) -> Toy:
         """A person's override."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from stackd.core.decide import decide
 from stackd.errors import EngineErrorKind
-from stackd.model.ids import ImageId, NetworkId
+from stackd.model.ids import ContainerId, ImageId, NetworkId, ServiceName
 from stackd.model.observed import ContainerState, ObservedImage
 from stackd.model.override import Verb
 from stackd.model.plan import BlockerKind, FieldChange, StopContainer, Why
@@ -90,16 +91,12 @@ def test_an_edit_replaces_only_its_own_service() -> None:
 
 
 def test_the_reason_names_the_edited_fields() -> None:
-    from stackd.core.decide import decide
-
     toy = edited()
     changes = tuple(FieldChange(f"environment.V{n}", "1", "2") for n in range(5))
     view = replace(toy.view(), changes={NEW.name: changes})
     reason = decide(view, toy.now).plan.steps[0].op.reason
     assert reason.why is Why.CONFIG_CHANGED
-    assert str(reason) == (
-        "environment.V0: 1 -> 2; environment.V1: 1 -> 2; environment.V2: 1 -> 2 and 2 more"
-    )
+    assert str(reason) == ("environment.V0: 1 -> 2; environment.V1: 1 -> 2; environment.V2: 1 -> 2 and 2 more")
 
 
 def test_the_old_one_runs_on_while_the_new_ones_image_is_pulled() -> None:
@@ -196,7 +193,7 @@ def test_up_pulls_anew_only_where_the_policy_says_always() -> None:
 
 
 def test_a_child_of_a_replaced_parent_is_replaced_too() -> None:
-    child = service("child", needs("data", implicit=True), volumes_from=(VolumesFrom("data"),))  # type: ignore[arg-type]
+    child = service("child", needs("data", implicit=True), volumes_from=(VolumesFrom(ServiceName("data")),))
     toy = Toy(service("data"), child).settle()
     toy.edit(service("data", version="2"), child).settle()
     assert toy.box("child").volumes_from == (toy.box("data").id,)
@@ -214,7 +211,7 @@ def test_a_child_in_a_parents_network_namespace_is_recreated_with_it() -> None:
 def test_a_second_container_of_one_number_is_removed_and_the_running_one_stays() -> None:
     toy = Toy(OLD).settle()
     box = toy.box("web")
-    toy.put(replace(box, id="f" * 64, name="copy", state=ContainerState.CREATED, started_at=0.0))  # type: ignore[arg-type]
+    toy.put(replace(box, id=ContainerId("f" * 64), name="copy", state=ContainerState.CREATED, started_at=0.0))
     toy.settle()
     assert toy.box("web") == box
 
@@ -222,7 +219,7 @@ def test_a_second_container_of_one_number_is_removed_and_the_running_one_stays()
 def test_of_two_running_ones_of_a_number_one_is_stopped() -> None:
     toy = Toy(OLD).settle()
     box = toy.box("web")
-    toy.put(replace(box, id="f" * 64, name="copy"))  # type: ignore[arg-type]
+    toy.put(replace(box, id=ContainerId("f" * 64), name="copy"))
     toy.settle()
     assert toy.box("web").running
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from stackd.core.decide import decide
 from stackd.errors import EngineErrorKind
-from stackd.model.observed import ContainerState, Health
+from stackd.model.ids import ServiceName, StackName
+from stackd.model.observed import ContainerState, Health, ObservedVolume
 from stackd.model.plan import BlockerKind, CreateContainer, StartContainer, Why
 from stackd.model.spec import (
     BuildSpec,
@@ -82,9 +84,7 @@ def test_a_failed_job_keeps_its_dependent_waiting_with_the_reason() -> None:
     assert "exited 3" in toy.verdict("web").detail
 
 
-@pytest.mark.parametrize(
-    ("condition", "code"), [(DependencyCondition.COMPLETED, 3), (DependencyCondition.HEALTHY, 1)]
-)
+@pytest.mark.parametrize(("condition", "code"), [(DependencyCondition.COMPLETED, 3), (DependencyCondition.HEALTHY, 1)])
 def test_what_is_not_required_delays_nobody_when_it_fails(condition: DependencyCondition, code: int) -> None:
     toy = Toy(service("job", restart=NEVER), service("web", needs("job", condition, required=False))).settle()
     toy.crash("job", code)
@@ -142,15 +142,8 @@ def test_a_missing_external_resource_blocks_with_its_name_until_it_appears(noun:
     if noun == "network":
         toy.networks["proxy"] = toy.network(outside)
     else:
-        toy.do(next(iter(toy_volume(shared))))
+        toy.volumes["shared"] = ObservedVolume("shared", StackName(""))
     assert toy.settle().box("web").running
-
-
-def toy_volume(spec: VolumeSpec) -> list:  # type: ignore[type-arg]
-    """A person makes the volume."""
-    from stackd.model.plan import CreateVolume, Reason
-
-    return [CreateVolume(spec, spec.name, Reason(Why.NEEDED))]
 
 
 def test_a_missing_image_is_pulled_and_delays_only_its_own_service() -> None:
@@ -214,8 +207,6 @@ def test_a_converged_stack_has_an_empty_plan_at_any_later_time() -> None:
 
 
 def test_not_yet_seen_and_not_yet_loaded_plan_nothing() -> None:
-    from stackd.core.decide import decide
-
     toy = Toy(service("web"))
     assert decide(replace(toy.view(), observed=None), toy.now).plan.steps == ()
     toy.host = replace(toy.host, sources_loaded=False)
@@ -232,7 +223,7 @@ def test_nothing_is_started_while_the_engine_is_away_and_the_plan_is_kept() -> N
 def test_after_an_answer_a_service_waits_for_an_observation_sent_later() -> None:
     toy = Toy(service("web"), service("db"))
     toy.turn()
-    toy.answered["web"] = toy.mono + 1  # type: ignore[index]
+    toy.answered[ServiceName("web")] = toy.mono + 1
     assert toy.frontier() == ["create db 1"]
     toy.wait(1.0)
     assert "create web 1" in toy.frontier()

@@ -1,0 +1,150 @@
+"""What goes, when, in which order; and what never does: foreign containers, one-off runs, another instance's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stackd.model.ids import ContainerId, InstanceName, ServiceName
+from stackd.model.observed import ContainerState, ObservedContainer, ObservedVolume
+from stackd.model.override import OverrideKind
+from stackd.model.plan import RemoveContainer, StopContainer, Why
+from stackd.model.spec import VolumeSpec
+from stackd.model.view import Presence, ServiceState
+from tests.unit.core.dsl import FOLDER, STACK, Toy, needs, removed, service, words
+
+
+def stranger(toy: Toy, **fields: object) -> ObservedContainer:
+    """A running container of our project name that is not ours."""
+    base = replace(toy.box("web"), id=ContainerId("e" * 64), name="stranger", **fields)  # type: ignore[arg-type]
+    return toy.put(base)
+
+
+def test_a_service_that_left_the_file_is_stopped_and_removed_with_the_reason() -> None:
+    toy = Toy(service("web"), service("old")).settle()
+    toy.edit(service("web"))
+    assert toy.plan() == ["stop old", "remove old"]
+    assert str(toy.step(StopContainer).op.reason) == "service old is no longer in compose.yaml"
+    toy.settle()
+    assert {c.service for c in toy.boxes.values()} == {"web"}
+    assert set(toy.networks) == {"app_default"}
+
+
+def test_an_orphan_stays_until_its_absence_was_read_twice() -> None:
+    toy = Toy(service("web"), service("old")).settle()
+    toy.edit(service("web"))
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, services_settled=False)
+    assert toy.plan() == []
+    toy.desired = replace(toy.desired, services_settled=True)
+    assert toy.step(StopContainer).op.reason.why is Why.ORPHANED
+
+
+def test_a_service_behind_a_profile_is_no_orphan() -> None:
+    toy = Toy(service("web"), service("debug")).settle()
+    toy.edit(service("web"))
+    assert toy.desired is not None and toy.desired.project is not None
+    toy.desired = replace(toy.desired, project=replace(toy.desired.project, inactive=frozenset({ServiceName("debug")})))
+    assert toy.plan() == []
+
+
+def test_a_removed_stack_takes_containers_and_networks_along_and_leaves_volumes() -> None:
+    toy = Toy(service("web", needs("db")), service("db"), volumes=(VolumeSpec("pg", "app_pg"),)).settle()
+    toy.volumes["app_pg"] = ObservedVolume("app_pg", STACK, "pg")
+    removed(toy).settle()
+    assert (toy.boxes, toy.networks) == ({}, {})
+    assert set(toy.volumes) == {"app_pg"}
+
+
+def test_a_removed_stack_stops_dependents_first() -> None:
+    toy = Toy(service("web", needs("db")), service("db")).settle()
+    removed(toy)
+    assert toy.turn() == ["stop web"]
+    assert "stop db" in toy.turn()
+
+
+def test_a_missing_definition_removes_nothing() -> None:
+    toy = Toy(service("web")).settle()
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, presence=Presence.MISSING)
+    assert toy.plan() == []
+    toy.desired = replace(toy.desired, project=None)
+    assert toy.plan() == []
+    toy.desired = None
+    assert toy.plan() == []
+
+
+def test_a_removed_stack_leaves_what_is_not_wholly_ours() -> None:
+    toy = Toy(service("web")).settle()
+    adopted = stranger(toy, instance="", root="")
+    other_root = toy.put(replace(adopted, id=ContainerId("d" * 64), name="elsewhere", instance="here", root="/other"))
+    removed(toy).settle()
+    assert list(toy.boxes.values()) == [adopted, other_root]
+
+
+def test_a_removed_stack_keeps_its_network_while_a_stranger_is_on_it() -> None:
+    toy = Toy(service("web")).settle()
+    stranger(toy, instance=InstanceName("other"))
+    removed(toy).settle()
+    assert set(toy.networks) == {"app_default"}
+
+
+def test_another_instances_containers_are_never_touched() -> None:
+    toy = Toy(service("web")).settle()
+    other = stranger(toy, instance=InstanceName("other"), config_hash="else")
+    toy.edit(service("new")).settle()
+    assert toy.boxes[other.id] == other
+    removed(toy).settle()
+    assert list(toy.boxes.values()) == [other]
+
+
+def test_one_off_runs_and_hooks_are_never_touched() -> None:
+    toy = Toy(service("web")).settle()
+    oneoff = stranger(toy, oneoff=True, config_hash="else")
+    hook = toy.put(replace(oneoff, id=ContainerId("d" * 64), name="hook", oneoff=False, hook=True))
+    toy.edit(service("web", version="2")).settle()
+    toy.edit(service("new")).settle()
+    removed(toy).settle()
+    assert list(toy.boxes.values()) == [oneoff, hook]
+
+
+def test_a_container_of_compose_is_ours_only_from_the_stacks_own_folder() -> None:
+    toy = Toy(service("web")).settle()
+    toy.alter("web", instance="", working_dir="/elsewhere")
+    before = toy.box("web")
+    toy.edit(service("web", version="2"))
+    assert [words(op) for op in toy.decide().plan.frontier()] == ["create web 1"]
+    assert not any(before.id in repr(step.op) for step in toy.steps(StopContainer))
+    toy.put(replace(before, working_dir=str(FOLDER)))
+    assert toy.steps(StopContainer)
+
+
+def test_surplus_containers_go_when_a_service_is_scaled_down() -> None:
+    toy = Toy(service("web", scale=3)).settle()
+    toy.edit(service("web", scale=1)).settle()
+    assert [c.number for c in toy.boxes.values()] == [1]
+
+
+def test_anonymous_volumes_and_volumes_are_never_removed_by_the_daemon() -> None:
+    toy = Toy(service("web"), service("db")).settle()
+    toy.edit(service("web", version="2")).settle()
+    removed(toy).settle()
+    assert not any(op.volumes for op in toy.done if isinstance(op, RemoveContainer))
+
+
+def test_down_removes_the_stack_and_up_brings_it_back() -> None:
+    toy = Toy(service("web", needs("db")), service("db")).settle()
+    toy.override(OverrideKind.STOPPED)
+    assert toy.turn() == ["stop web"]
+    toy.settle()
+    assert (toy.boxes, toy.networks) == ({}, {})
+    assert {v.state for v in toy.decide().verdicts} == {ServiceState.STOPPED}
+    toy.overrides = ()
+    toy.settle()
+    assert toy.box("web").running
+
+
+def test_an_unknown_container_of_a_removed_stack_waits() -> None:
+    toy = Toy(service("web")).settle()
+    toy.alter("web", state=ContainerState.UNKNOWN)
+    removed(toy)
+    assert toy.frontier() == []
