@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
+from tests.e2e.engine import Container
 from tests.e2e.stacks import FOREVER, forever
-from tests.e2e.world import Daemon, World, until
+from tests.e2e.world import Daemon, Stack, World, until
 
 pytestmark = pytest.mark.engine
 
@@ -40,16 +41,20 @@ def test_an_apply_cut_short_is_finished_without_doing_anything_twice(
 ) -> None:
     stack = world.stack(daemon, "cut", {"compose.yaml": CHAIN})
     for wanted in (1, 4):
-        until(lambda count=wanted: len([one for one in stack.containers() if one.good]) >= count, f"{wanted} running")
-        running = {one.id: one.started for one in stack.containers() if one.good}
+        running = {one.id: one.started for one in _at_least(stack, wanted)}
         daemon.stop(how)
         daemon.start()
-        until(lambda known=running: len([one for one in stack.containers() if one.good]) > len(known), "one more")
+        _at_least(stack, len(running) + 1)
         now = {one.id: one.started for one in stack.containers()}
         assert {id_: now.get(id_) for id_ in running} == running
     stack.running(*(f"s{number}" for number in range(8)))
     stack.settled()
     assert len(stack.containers()) == 8
+
+
+def _at_least(stack: Stack, count: int) -> list[Container]:
+    """Wait until so many containers run; returns them."""
+    return until(lambda: found if len(found := stack.good()) >= count else None, f"{count} running")
 
 
 @WAYS

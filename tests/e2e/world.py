@@ -33,7 +33,7 @@ Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], what: str, seconds: float = 60.0) -> T:
+def until(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
     """Look again and again until the answer is truthy, and return it; fails after `seconds`, naming `what`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -243,6 +243,10 @@ class Stack:
             return until(look, f"{', '.join(services)} of {self.name} running", seconds) or {}
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.containers()}\n{self.status().text}\n{self.daemon.tail()}") from None
+
+    def good(self) -> list[Container]:
+        """The containers that run, and are healthy if they can be."""
+        return [one for one in self.containers() if one.good]
 
     def edited(self, variable: str, *services: str) -> bool:
         """True when each service has one good container, and that has the variable `NAME=value`."""
