@@ -1,0 +1,74 @@
+"""stackd as a user service of a real systemd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bed.api import Bed
+from tests.e2e import machine as machines
+from tests.e2e.machine import Machine
+from tests.e2e.stacks import forever
+from tests.e2e.world import until
+
+pytestmark = [pytest.mark.systemd, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    """A machine with stackd installed."""
+    with machines.machine(Bed.current()) as made:
+        yield made
+
+
+def test_it_is_started_keeps_a_stack_and_leaves_it_running_at_the_end(machine: Machine) -> None:
+    name = f"{machine.instance}-stack"
+    machine.write(f".config/stackd/stacks/{name}/compose.yaml", forever("one"))
+    machine.dev("systemctl --user start stackd")
+    assert machine.active()
+    until(lambda: [one for one in machine.engine.containers(name) if one.good], f"the stack\n{machine.journal()}")
+    before = machine.engine.containers(name)
+    machine.dev("systemctl --user restart stackd")
+    machine.dev("systemctl --user stop stackd stackd.socket")
+    assert machine.property("Result") == "success"
+    assert machine.engine.containers(name) == before
+
+
+def test_it_is_restarted_after_sigkill(machine: Machine) -> None:
+    machine.dev("systemctl --user start stackd")
+    first = machine.property("MainPID")
+    machine.dev("systemctl --user kill -s KILL stackd")
+    until(lambda: machine.active() and machine.property("MainPID") != first, "another process")
+    assert machine.property("NRestarts") == "1"
+    assert machine.curl("/livez") == {"alive": True}
+
+
+def test_it_is_restarted_when_its_loop_hangs(machine: Machine) -> None:
+    machine.dev("systemctl --user start stackd")
+    first = machine.property("MainPID")
+    machine.dev("systemctl --user kill -s STOP stackd")
+    until(lambda: machine.active() and machine.property("MainPID") != first, "another process")
+    assert "watchdog" in machine.journal().lower()
+    assert machine.curl("/livez") == {"alive": True}
+
+
+def test_the_first_request_on_the_socket_starts_it(machine: Machine) -> None:
+    machine.dev("systemctl --user start stackd.socket")
+    assert machine.property("ActiveState") == "inactive"
+    assert machine.curl("/livez") == {"alive": True}
+    assert machine.active()
+    assert machine.dev(f"stat -c %a {machines.SOCKET} $(dirname {machines.SOCKET})").split() == ["600", "700"]
+
+
+def test_a_reload_takes_the_new_configuration_and_keeps_the_process(machine: Machine) -> None:
+    machine.dev("systemctl --user start stackd")
+    first = machine.property("MainPID")
+    machine.dev("systemctl --user reload stackd")
+    until(lambda: "reload" in machine.journal().lower(), f"the reload\n{machine.journal()}")
+    assert machine.curl("/livez") == {"alive": True}
+    assert (machine.property("MainPID"), machine.property("NRestarts")) == (first, "0")
+
+
+def test_systemd_understands_every_line_of_the_units(machine: Machine) -> None:
+    assert machine.dev("systemd-analyze --user verify .config/systemd/user/stackd.service 2>&1") == ""
