@@ -28,6 +28,10 @@ PAGE = 200
 """History entries read at once."""
 
 
+_LAST_WORDS = 0.05
+"""Seconds: enough to hand a line to the kernel or to the connection's buffer."""
+
+
 class Lagging(Exception):
     """The client has taken nothing for too long, or asks for what is no longer kept."""
 
@@ -61,11 +65,12 @@ class Feed:
             await self.send(encoded({"type": "heartbeat", "seq": seq, "at": instant(at)}))
 
     async def lagged(self, view: Mapping[str, object]) -> None:
-        """Say that lines are missing from here on, and close; the rest of the buffer is given `stall` seconds."""
+        """Say that lines are missing from here on, and close; what is on its way is given `stall` more seconds."""
         line = b"(lagged: lines are missing from here on)\n" if self.as_text else encoded({"type": "lagged", **view})
-        with suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(0.05):
-                await self._response.write(line)
+        for last in (self._response.write(line), self._response.write_eof()):
+            with suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await last
         transport = self._request.transport
         if transport is not None:
             transport.close()

@@ -12,7 +12,7 @@ import ipaddress
 
 from stackd.compose.normalise import items, services, text
 from stackd.compose.report import Report, nearest, quote
-from stackd.compose.tree import Map, Node, Path, Scalar, is_null
+from stackd.compose.tree import Map, Node, Path, Scalar, any_secret, is_null
 
 
 def check(root: Map, left_out: frozenset[str], report: Report) -> None:
@@ -145,7 +145,7 @@ class _Service:
             message = '"network_mode" and "networks" exclude each other'
             self._report.error("bad-value", message, service.key_span("network_mode"), self._path("network_mode"))
         for key in node.entries:
-            self._defined("networks", Scalar(key, node.key_span(key)), ("networks", key))
+            self._defined("networks", Scalar(key, node.key_span(key), any_secret(node.entries[key])), ("networks", key))
 
     def _volumes(self, service: Map) -> None:
         taken: set[str] = set()
@@ -173,15 +173,16 @@ class _Service:
         table = service.get("depends_on")
         for name, item in table.entries.items() if isinstance(table, Map) else ():
             span = table.key_span(name) if isinstance(table, Map) else item.span
+            shown = quote(Scalar(name, span, any_secret(item)))
             optional = isinstance(item, Map) and _is(item.get("required"), False)
             if name in self._everyone and name not in self._left_out:
                 continue
             if name in self._left_out:
                 if not optional:
-                    message = f'"{self._name}" needs "{name}", which no enabled profile starts'
+                    message = f'"{self._name}" needs {shown}, which no enabled profile starts'
                     self._report.error("inactive-service", message, span, self._path("depends_on", name))
             else:
-                message = f'"{self._name}" needs the service "{name}", which is not defined'
+                message = f'"{self._name}" needs the service {shown}, which is not defined'
                 self._report.error(
                     "undefined-service", message, span, self._path("depends_on", name), nearest(name, self._everyone)
                 )

@@ -76,7 +76,7 @@ def parse_raw(data: bytes, file: str, variables: Variables, report: Report) -> d
         if not name:
             report.error("bad-env-file", "a name must stand before the =", span)
         elif any(char.isspace() for char in name):
-            report.error("bad-env-file", f'the name "{name}" has a space in it; format: raw wants NAME=VALUE', span)
+            report.error("bad-env-file", "a name cannot have a space in it; format: raw wants NAME=VALUE", span)
         elif equals:
             found[name] = EnvValue(value, span)
         elif (given := variables.find(name)) is not None:
@@ -107,7 +107,7 @@ class _Reader:
             start = at
             name, at, bare = self._name(at)
             if " " in name:
-                raise _Broken(f'the name "{name}" has a space in it', start)
+                raise _Broken("a name cannot have a space in it; a line is NAME=VALUE", start)
             if bare:
                 given = self._variables.find(name)
                 if given is not None:
@@ -188,7 +188,9 @@ class _Reader:
         try:
             result = substitute(raw, known)
         except TemplateError as broken:
-            self._report.error(broken.code, broken.message, self.span(at))
+            # The text of a value is never shown: it may be a secret.
+            message = "a reference in this value is broken or required and unset; write $$ for a plain $"
+            self._report.error(broken.code, message, self.span(at))
             return "", False
         for name in result.unset:
             self._report.warning(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stackd.compose import dotenv
 from stackd.compose.normalise import items, pairs, text
-from stackd.compose.report import Report
+from stackd.compose.report import Report, quote
 from stackd.compose.scalars import go_text
 from stackd.compose.template import Variables
 from stackd.compose.tree import Map, Node, Scalar
@@ -78,7 +78,10 @@ def _file(
         required = entry.get("required")
         if not isinstance(required, Scalar) or required.value not in (False, "false"):
             reader.report.error(
-                "missing-file", f"env file {path.name} does not exist", span.span, hint="required: false allows that"
+                "missing-file",
+                f"the env file {quote(span)} does not exist",
+                span.span,
+                hint="required: false allows that",
             )
         return {}
     match text(entry.get("format")):
@@ -86,8 +89,8 @@ def _file(
             found = dotenv.parse(data, str(path), known, reader.report, earlier)
         case "raw":
             found = dotenv.parse_raw(data, str(path), known, reader.report)
-        case other:
-            reader.report.error("bad-value", f'"format" is "{other}", wants raw or nothing', span.span)
+        case _:
+            reader.report.error("bad-value", '"format" wants raw, or is left out', span.span)
             return {}
     if path == secret_file:
         return {name: dotenv.EnvValue(held.value, held.span, True) for name, held in found.items()}

@@ -11,7 +11,7 @@ import posixpath
 from stackd.compose.report import Report, quote
 from stackd.compose.scalars import go_text
 from stackd.compose.short import ShortVolume, parse_device, parse_port, parse_volume
-from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq
+from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, any_secret
 from stackd.errors import Span
 
 
@@ -97,7 +97,8 @@ class _Service:
         if isinstance(node, Seq):
             node = _names(node)
             for name, item in node.entries.items():
-                node.entries[name] = Map({}, item.span)
+                required = Scalar(True, item.span, any_secret(item))
+                node.entries[name] = Map({"required": required}, item.span)
             self._service.entries["depends_on"] = node
         if isinstance(node, Map):
             for item in node.entries.values():
@@ -132,7 +133,9 @@ class _Service:
                                 published=port.published or None, protocol=port.protocol)
                     )  # fmt: skip
             except ValueError as wrong:
-                self._report.error("bad-port", f"{quote(item)} {wrong}", item.span, (*self._path, "ports", str(at)))
+                self._report.error(
+                    "bad-port", f"{quote(item)} {_why(wrong, item)}", item.span, (*self._path, "ports", str(at))
+                )
         node.items = items
 
     def _volumes(self) -> None:
@@ -148,7 +151,7 @@ class _Service:
             try:
                 volume = parse_volume(str(item.value))
             except ValueError as wrong:
-                self._report.error("bad-volume", f"{quote(item)} {wrong}", item.span, path)
+                self._report.error("bad-volume", f"{quote(item)} {_why(wrong, item)}", item.span, path)
                 continue
             if volume.drive and not volume.bind:
                 message = f"{quote(item)} reads as a Windows drive and names no volume; use a longer name"
@@ -170,9 +173,16 @@ class _Service:
             try:
                 source, target, permissions = parse_device(str(item.value))
             except ValueError as wrong:
-                self._report.error("bad-device", f"{quote(item)} {wrong}", item.span, (*self._path, "devices", str(at)))
+                self._report.error(
+                    "bad-device", f"{quote(item)} {_why(wrong, item)}", item.span, (*self._path, "devices", str(at))
+                )
                 continue
             node.items[at] = _fields(item, source=source, target=target, permissions=permissions)
+
+
+def _why(wrong: ValueError, item: Scalar) -> str:
+    """What a parser said, unless it might show a part of a value that must stay hidden."""
+    return "does not fit here" if item.secret else str(wrong)
 
 
 def _fields(origin: Scalar, **values: Plain) -> Map:
@@ -187,7 +197,7 @@ def _names(node: Seq) -> Map:
     found = Map({}, node.span)
     for item in node.items:
         if isinstance(item, Scalar):
-            found.put(str(item.value), Scalar(None, item.span), item.span)
+            found.put(str(item.value), Scalar(None, item.span, item.secret), item.span)
     return found
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from stackd.compose.report import Report, quote
+from stackd.compose.report import Report, quote, secret_key
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, matches
 
@@ -148,7 +148,9 @@ class _Walk:
         try:
             result = substitute(str(node.value), self._variables)
         except TemplateError as broken:
-            self._report.error(broken.code, broken.message, node.span, path)
+            hidden = broken.code == "bad-variable" and bool(path) and secret_key(path[-1])
+            message = "a reference in this value is broken; write $$ for a plain $" if hidden else broken.message
+            self._report.error(broken.code, message, node.span, path)
             return Scalar("", node.span)
         for name in result.unset:
             if any(matches(path, strict) for strict in MUST_BE_SET):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from stackd.compose.expand import clean_path
 from stackd.compose.interpolate import to_bool
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, is_null
+from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, any_secret, is_null
 
 _WINDOWS = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
@@ -113,7 +113,10 @@ def _paths(service: Map, around: Surroundings) -> None:
             _resolve(mount, "source", around)
     labels = service.get("label_file")
     if isinstance(labels, Seq):
-        labels.items = [Scalar(absolute(text(item), around.folder, around.home), item.span) for item in labels.items]
+        labels.items = [
+            Scalar(absolute(text(item), around.folder, around.home), item.span, any_secret(item))
+            for item in labels.items
+        ]
 
 
 def _top_paths(root: Map, around: Surroundings) -> None:
@@ -225,7 +228,9 @@ def _implied(service: Map) -> None:
                 "required": True,
                 IMPLICIT: True,
             }
-            table.entries[name] = Map({key: Scalar(value, origin.span) for key, value in fields.items()}, origin.span)
+            table.entries[name] = Map(
+                {key: Scalar(value, origin.span, any_secret(origin)) for key, value in fields.items()}, origin.span
+            )
 
 
 IMPLICIT = "x-implicit"

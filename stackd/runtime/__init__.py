@@ -1,1 +1,1 @@
-"""The running daemon's insides: the store, the loop around each stack, jobs, observation, history. Effects live here."""
+"""The running daemon's insides: store, the loop around each stack, jobs, observation, history. Effects live here."""

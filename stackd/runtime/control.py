@@ -40,7 +40,7 @@ class ServiceLog:
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which log lines: `services` empty = all; `tail` None = all; `since` wall-clock seconds, 0 = from the beginning."""
+    """Which log lines: `services` empty = all; `tail` None = all; `since` wall-clock seconds, 0 = from the start."""
 
     services: tuple[ServiceName, ...] = ()
     tail: int | None = None
@@ -71,7 +71,7 @@ class Control(Protocol):
         """What is to be done for a stack now."""
 
     async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
-        """Ask for a verb; returns once it is on disk and in force. Newer ones supersede older ones of the same scope."""
+        """Ask for a verb; returns once it is on disk and in force. Newer ones supersede older ones of that scope."""
 
     async def settled(self, operation: OperationId, timeout: float) -> Operation:
         """Wait until an operation is over, at most `timeout` seconds; the operation as it then is."""

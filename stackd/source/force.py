@@ -96,7 +96,6 @@ class Held:
             root=place.root,
             entry=place.entry,
             folder=place.folder,
-            root=place.root,
             folder_id=place.folder_id,
             root_id=root_id,
             mark=place.mark,
@@ -140,7 +139,12 @@ def waiting(name: StackName, old: StackName, before: Project | None, reading: St
         text += f". Its volumes do not move: {', '.join(left)}"
     warning = _warning("stack-renamed", text, Span(str(reading.place.root / reading.place.entry)))
     return DesiredStack(
-        name, None, (*reading.diagnostics, warning), services_settled=False, folder=reading.place.folder, root=reading.place.root
+        name,
+        None,
+        (*reading.diagnostics, warning),
+        services_settled=False,
+        folder=reading.place.folder,
+        root=reading.place.root,
     )
 
 

@@ -1,0 +1,260 @@
+"""What the API asks of the running daemon: `Control`, on the store, the intents and the history.
+
+Law: verbs become overrides and requests; reads are made from immutable snapshots; only logs ask the engine.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from stackd import __version__
+from stackd.core.ownership import ours
+from stackd.core.status import plan_status, stack_status
+from stackd.engine.base import Engine
+from stackd.errors import RequestError
+from stackd.model.ids import OperationId, ServiceName, StackName
+from stackd.model.observed import Incarnation, ObservedContainer
+from stackd.model.override import Operation, Override, OverrideKind, Request, Verb
+from stackd.model.spec import DependencyCondition
+from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
+from stackd.model.view import Now, View
+from stackd.runtime.control import Control, LogQuery, ServiceLog, Versions
+from stackd.runtime.history import History
+from stackd.runtime.intake import Intake
+from stackd.runtime.intents import Intents, definition_of
+from stackd.runtime.jobs import Jobs
+from stackd.runtime.journal import Journal
+from stackd.runtime.logs import follow_logs
+from stackd.runtime.store import Store
+from stackd.source.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the daemon that commands talk to."""
+
+    engine: Engine
+    store: Store
+    intents: Intents
+    jobs: Jobs
+    history: History
+    journal: Journal
+    intake: Intake
+    source: Source
+    clock: Callable[[], Now]
+
+
+class Commands:
+    """`Control` on the real daemon."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # Looking
+
+    def versions(self) -> Versions:
+        """See `Control.versions`."""
+        host = self._parts.store.host
+        api = f"{host.api_version[0]}.{host.api_version[1]}" if host.engine_up else ""
+        return Versions(__version__, self._parts.intake.engine_version, api, host.instance, os.getpid(), host.roots)
+
+    def readiness(self) -> Readiness:
+        """See `Control.readiness`."""
+        parts, host = self._parts, self._parts.store.host
+        return Readiness(
+            engine="" if host.engine_up else parts.intake.problem or "the engine does not answer",
+            events=parts.intake.problem,
+            watcher=parts.source.watch_problem,
+            journal=parts.journal.problem,
+            sources=host.frozen or parts.source.problem or ("" if host.sources_loaded else "not read yet"),
+        )
+
+    def stacks(self) -> tuple[StackStatus, ...]:
+        """See `Control.stacks`: all that have a definition or containers of ours."""
+        found = (self._status(self._parts.store.view(name)) for name in self._parts.store.names())
+        return tuple(status for status in found if status.folder or status.services or status.diagnostics)
+
+    def stack(self, name: StackName) -> StackStatus:
+        """See `Control.stack`."""
+        return self._status(self._view(name))
+
+    def _status(self, view: View) -> StackStatus:
+        store = self._parts.store
+        name = view.stack
+        decision, applied = store.decision(name), store.applied_generation(name)
+        return stack_status(view, decision, applied, store.trouble(name), self._parts.clock())
+
+    def plan(self, name: StackName) -> PlanStatus:
+        """See `Control.plan`."""
+        view = self._view(name)
+        progress = {op: _told(text.text, text.percent) for op, text in self._parts.jobs.progress(name).items()}
+        return plan_status(view, self._parts.store.decision(name), progress)
+
+    def _view(self, name: StackName) -> View:
+        names = self._parts.store.names()
+        if name not in names:
+            raise RequestError(404, "no_such_stack", f"there is no stack {name!r}" + _nearest(name, names))
+        return self._parts.store.view(name)
+
+    def _check(self, view: View, services: tuple[ServiceName, ...]) -> None:
+        project = view.desired.project if view.desired else None
+        known = [*(project.services if project else ()), *(container.service for container in ours(view))]
+        for service in services:
+            if service not in known:
+                text = f"stack {view.stack} has no service {service!r}" + _nearest(service, known)
+                raise RequestError(404, "no_such_service", text)
+
+    # Asking
+
+    async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
+        """See `Control.submit`."""
+        view = self._view(stack)
+        self._check(view, services)
+        if view.desired is None or (view.desired.project is None and verb is not Verb.RECONCILE):
+            raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
+        if verb is Verb.UP:
+            self._parts.source.confirm(stack)
+        if verb is Verb.RECONCILE:
+            await self._parts.source.rescan()
+        await self._set_overrides(self._parts.store.view(stack), verb, services, by)
+        now = self._parts.clock().wall
+        targets = _targets(self._parts.store.view(stack), verb, services)
+        request = Request(self._parts.intents.new_id(), stack, verb, services, by, now, targets)
+        return await self._parts.intents.ask(request)
+
+    async def _set_overrides(self, view: View, verb: Verb, services: tuple[ServiceName, ...], by: str) -> None:
+        intents = self._parts.intents
+        match verb:
+            case Verb.UP | Verb.START | Verb.RESTART:
+                scope = [o for o in view.overrides if not services or o.service is None or o.service in services]
+                gone = [o for o in scope if o.kind in (OverrideKind.STOPPED, OverrideKind.HELD, OverrideKind.PAUSED)]
+                await intents.release(view.stack, gone, f"{verb} asked for by {by}")
+            case Verb.DOWN:
+                await intents.put(self._override(view, None, "down was asked for", by))
+            case Verb.STOP:
+                project = view.desired.project if view.desired else None
+                for service in services or tuple(project.services if project else ()):
+                    await intents.put(self._override(view, service, "stop was asked for", by))
+            case Verb.PULL | Verb.BUILD | Verb.RECONCILE:
+                pass
+
+    def _override(self, view: View, service: ServiceName | None, reason: str, by: str) -> Override:
+        now = self._parts.clock().wall
+        definition = definition_of(view, service)
+        return Override(view.stack, service, OverrideKind.STOPPED, reason, by, now, definition=definition)
+
+    async def settled(self, operation: OperationId, timeout: float) -> Operation:
+        """See `Control.settled`."""
+        self.operation(operation)
+        found = await self._parts.intents.settled(operation, timeout)
+        return found if found is not None else self.operation(operation)
+
+    def operation(self, operation: OperationId) -> Operation:
+        """See `Control.operation`."""
+        found = self._parts.intents.operation(operation)
+        if found is None:
+            raise RequestError(404, "no_such_operation", f"there is no operation {operation!r} (any more)")
+        return found
+
+    def operations(self) -> tuple[Operation, ...]:
+        """See `Control.operations`."""
+        return self._parts.intents.operations()
+
+    async def put_override(
+        self,
+        stack: StackName,
+        service: ServiceName | None,
+        kind: OverrideKind,
+        reason: str,
+        by: str,
+        until: float | None,
+    ) -> Override:
+        """See `Control.put_override`."""
+        view = self._view(stack)
+        self._check(view, (service,) if service is not None else ())
+        if kind in (OverrideKind.SCALED, OverrideKind.PINNED):
+            raise RequestError(422, "not_supported", f"an override of kind {kind} cannot be set yet")
+        now, definition = self._parts.clock().wall, definition_of(view, service)
+        override = Override(stack, service, kind, reason or "asked for", by, now, until, definition)
+        await self._parts.intents.put(override)
+        return override
+
+    async def drop_override(self, stack: StackName, service: ServiceName | None, by: str) -> bool:
+        """See `Control.drop_override`."""
+        view = self._view(stack)
+        gone = [override for override in view.overrides if override.service == service]
+        if gone:
+            await self.submit(stack, Verb.START, (service,) if service is not None else (), by)
+        return bool(gone)
+
+    # Following
+
+    def happenings(self, after: int, limit: int) -> tuple[Happening, ...]:
+        """See `Control.happenings`."""
+        history = self._parts.history
+        if 0 <= after < history.oldest_seq - 1:
+            raise RequestError(410, "cursor_expired", f"the oldest event still kept has seq {history.oldest_seq}")
+        return history.after(after, limit)
+
+    def last_seq(self) -> int:
+        """See `Control.last_seq`."""
+        return self._parts.history.last_seq
+
+    async def happened(self, after: int) -> None:
+        """See `Control.happened`."""
+        await self._parts.history.wait(after)
+
+    def logs(self, stack: StackName, query: LogQuery) -> AbstractAsyncContextManager[AsyncIterator[ServiceLog]]:
+        """See `Control.logs`."""
+        self._check(self._view(stack), query.services)
+        if not self._parts.store.host.engine_up:
+            raise RequestError(503, "engine_unavailable", "the engine does not answer, and logs are the engine's")
+        return follow_logs(self._parts.engine, self._parts.store, stack, query)
+
+    async def rescan(self) -> None:
+        """See `Control.rescan`."""
+        await self._parts.source.rescan()
+
+
+def _told(text: str, percent: float | None) -> str:
+    return text if percent is None else f"{text} {percent:.0f} %"
+
+
+def _nearest(name: str, known: list[ServiceName] | tuple[StackName, ...]) -> str:
+    close = difflib.get_close_matches(name, [str(one) for one in known], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _targets(view: View, verb: Verb, services: tuple[ServiceName, ...]) -> frozenset[Incarnation]:
+    """The runs that a request does not accept as the last word."""
+    containers = [one for one in ours(view) if not services or one.service in services]
+    match verb:
+        case Verb.RESTART:
+            return frozenset(one.incarnation for one in containers)
+        case Verb.START:
+            return frozenset(one.incarnation for one in containers if one.ended)
+        case Verb.UP:
+            jobs = _one_shots(view)
+            return frozenset(one.incarnation for one in containers if one.ended and not _finished(one, jobs))
+        case _:
+            return frozenset()
+
+
+def _finished(container: ObservedContainer, jobs: set[ServiceName]) -> bool:
+    return container.service in jobs and container.exit_code == 0
+
+
+def _one_shots(view: View) -> set[ServiceName]:
+    """Services that others wait for to complete: `up` does not run a finished one again (compose#11808)."""
+    project = view.desired.project if view.desired else None
+    specs = project.services.values() if project else ()
+    waits = (dependency for spec in specs for dependency in spec.depends_on)
+    return {one.service for one in waits if one.condition is DependencyCondition.COMPLETED}
+
+
+def _keeps_the_protocol(commands: Commands) -> Control:
+    return commands

@@ -1,0 +1,253 @@
+"""The engine's side coming in: contact, events, evidence.
+
+Law: subscribe, then list; list again after every reconnect and every minute; an event only says "look again", and tells
+how a run ended. A stop by another hand becomes a hold only when a *fresh* connection proves that the engine is not
+itself shutting down (behaviour.md, "Rule for a foreign stop"). After a break only the list counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from stackd.engine.base import Engine
+from stackd.errors import EngineError, EngineErrorKind
+from stackd.model.evidence import EngineEvent, EventKind, Evidence, Verdict
+from stackd.model.ids import ContainerId, StackName
+from stackd.model.observed import ObservedContainer
+from stackd.model.override import Override, OverrideKind
+from stackd.model.view import Now
+from stackd.runtime.intents import BY_ENGINE, Intents, definition_of, held_by_hand
+from stackd.runtime.observer import Observer
+from stackd.runtime.store import Store
+
+log = logging.getLogger(__name__)
+
+PING_EVERY = 15.0
+PING_TIMEOUT = 5.0
+RESYNC_EVERY = 60.0
+PROOF_TIMEOUT = 1.0
+PROOF_AGAIN = 2.0
+FIRST_RETRY = 0.5
+LAST_RETRY = 10.0
+"""Seconds; the sources are architecture.md (law 4) and supervision.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inlets:
+    """What comes in goes here."""
+
+    engine: Engine
+    store: Store
+    observer: Observer
+    intents: Intents
+    clock: Callable[[], Now]
+
+
+class Intake:
+    """Keeps contact with the engine. `run` is its task; `problem` says what is wrong, "" = events flow."""
+
+    def __init__(self, inlets: Inlets) -> None:
+        self._in = inlets
+        self._proofs: set[asyncio.Task[None]] = set()
+        self._problem = "not connected yet"
+        self._version = ""
+
+    @property
+    def problem(self) -> str:
+        """Why no events come in."""
+        return self._problem
+
+    @property
+    def engine_version(self) -> str:
+        """The engine's own version, "" while it is away."""
+        return self._version if self._in.store.host.engine_up else ""
+
+    async def run(self) -> None:
+        """Connect, listen, and connect again, until cancelled."""
+        delay = FIRST_RETRY
+        while True:
+            try:
+                await self._session()
+            except* EngineError as broken:
+                self._problem = str(broken.exceptions[0])
+            connected = self._in.store.host.engine_up
+            self._lost()
+            delay = FIRST_RETRY if connected else min(delay * 2, LAST_RETRY)
+            await asyncio.sleep(delay)
+
+    async def _session(self) -> None:
+        """One contact: raises an EngineError group when it breaks."""
+        info = await self._in.engine.info()
+        async with self._in.engine.events() as events:
+            self._version = info.version
+            self._in.store.update_host(
+                engine_up=True,
+                engine_epoch=self._in.store.host.engine_epoch + 1,
+                engine_started_at=info.started_at,
+                api_version=info.api_version,
+            )
+            await self.resync()
+            self._problem = ""
+            log.info("connected to engine %s, API %s.%s", info.version, *info.api_version)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._ping(), name="engine ping")
+                tasks.create_task(self._resync_often(), name="engine resync")
+                async for event in events:
+                    await self._take(event)
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(PING_EVERY)
+            if not await self._in.engine.ping_fresh(PING_TIMEOUT):
+                raise EngineError(EngineErrorKind.UNAVAILABLE, "the engine does not answer a fresh connection")
+
+    async def _resync_often(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_EVERY)
+            await self.resync()
+
+    async def resync(self) -> None:
+        """Look at everything anew; stacks of ours that only the engine knows are found here."""
+        store = self._in.store
+        for row in await self._in.engine.list_containers(None, store.host.instance):
+            if row.instance == store.host.instance and row.stack not in store.names():
+                store.view(row.stack)
+        for stack in store.names():
+            self._clean(stack)
+        self._in.observer.look_everywhere()
+
+    def _clean(self, stack: StackName) -> None:
+        """Evidence about containers that are gone explains nothing after a while."""
+        seen = self._in.store.view(stack).observed
+        there = {container.id for container in seen.containers} if seen else set()
+        for container, evidence in self._in.store.evidence(stack).items():
+            age = self._in.clock().mono - max(evidence.kill_at or 0, evidence.stop_at or 0, evidence.died_at or 0)
+            if container not in there and age > RESYNC_EVERY:
+                self._in.store.drop_evidence(stack, container)
+
+    def _lost(self) -> None:
+        """Contact broke: no stop that is not proven yet will ever be, and only the next list counts."""
+        for task in self._proofs:
+            task.cancel()
+        for stack in self._in.store.names():
+            for evidence in self._in.store.evidence(stack).values():
+                if evidence.verdict in (Verdict.PENDING, Verdict.FOREIGN_STOP):
+                    self._in.store.drop_evidence(stack, evidence.container)
+        if self._in.store.host.engine_up:
+            log.warning("contact with the engine broke: %s", self._problem or "the event stream ended")
+            self._in.store.update_host(engine_up=False, engine_lost_at=self._in.clock().wall)
+
+    # Events
+
+    async def _take(self, event: EngineEvent) -> None:
+        store, observer = self._in.store, self._in.observer
+        match event.kind:
+            case EventKind.IMAGE:
+                for stack in store.names():
+                    observer.look(stack, images=True)
+            case EventKind.NETWORK | EventKind.VOLUME:
+                for stack in self._concerned(event):
+                    observer.look(stack)
+            case _:
+                if event.stack in store.names():
+                    await self._container_event(event)
+                    observer.look(event.stack, event.container)
+
+    def _concerned(self, event: EngineEvent) -> list[StackName]:
+        """The stacks that a network's or volume's event is about: its own, and those waiting for an external one."""
+        waiting = []
+        for stack in self._in.store.names():
+            decision = self._in.store.decision(stack)
+            if stack == event.stack or (decision is not None and decision.plan.steps):
+                waiting.append(stack)
+        return waiting
+
+    async def _container_event(self, event: EngineEvent) -> None:
+        if event.oneoff:
+            return
+        store, now = self._in.store, self._in.clock().mono
+        held = store.evidence(event.stack).get(event.container)
+        match event.kind:
+            case EventKind.START | EventKind.RESTART:
+                store.drop_evidence(event.stack, event.container)
+                await self._started(event)
+            case EventKind.KILL:
+                fresh = held or self._new(event)
+                store.put_evidence(event.stack, replace(fresh, kill_at=now, signal=event.signal))
+            case EventKind.DIE:
+                fresh = held or self._new(event)
+                store.put_evidence(event.stack, replace(fresh, died_at=now, exit_code=event.exit_code))
+            case EventKind.OOM:
+                store.put_evidence(event.stack, replace(held or self._new(event), oom=True))
+            case EventKind.STOP:
+                self._stopped(event, held or self._new(event))
+            case EventKind.DESTROY:
+                if held is not None and held.verdict is not Verdict.PENDING:
+                    store.drop_evidence(event.stack, event.container)
+            case _:
+                pass
+
+    def _new(self, event: EngineEvent) -> Evidence:
+        container = self._container(event.stack, event.container)
+        return Evidence(event.container, event.service, container.started_at if container else 0.0)
+
+    def _container(self, stack: StackName, container: ContainerId) -> ObservedContainer | None:
+        seen = self._in.store.view(stack).observed
+        return next((one for one in seen.containers if one.id == container), None) if seen else None
+
+    def _stopped(self, event: EngineEvent, evidence: Evidence) -> None:
+        """Somebody asked the engine to stop it. We did, or the engine shuts down, or a person: find out."""
+        store = self._in.store
+        if event.container in store.view(event.stack).condemned:
+            store.put_evidence(event.stack, replace(evidence, stop_at=self._in.clock().mono, verdict=Verdict.OWN))
+            return
+        pending = replace(evidence, stop_at=self._in.clock().mono, verdict=Verdict.PENDING)
+        store.put_evidence(event.stack, pending)
+        task = asyncio.create_task(self._prove(event.stack, event.container, pending), name="prove a stop")
+        self._proofs.add(task)
+        task.add_done_callback(self._proofs.discard)
+
+    async def _prove(self, stack: StackName, container: ContainerId, pending: Evidence) -> None:
+        proven = await self._in.engine.ping_fresh(PROOF_TIMEOUT)
+        if proven:
+            await asyncio.sleep(PROOF_AGAIN)
+            proven = await self._in.engine.ping_fresh(PROOF_TIMEOUT)
+        now = self._in.store.evidence(stack).get(container)
+        if now is None or now.stop_at != pending.stop_at:
+            return  # it runs again, or contact broke
+        if not proven or not self._in.store.host.on_external_stop_hold:
+            self._in.store.put_evidence(stack, replace(now, verdict=Verdict.UNPROVEN))
+            return
+        await self._hold(stack, now)
+        self._in.store.put_evidence(stack, replace(now, verdict=Verdict.FOREIGN_STOP))
+
+    async def _hold(self, stack: StackName, evidence: Evidence) -> None:
+        view = self._in.store.view(stack)
+        if any(o.service in (evidence.service, None) for o in view.overrides):
+            return
+        definition = definition_of(view, evidence.service)
+        if not definition:
+            return
+        override = Override(
+            stack, evidence.service, OverrideKind.HELD, "stopped by another hand (such as `docker stop`)", BY_ENGINE,
+            self._in.clock().wall, definition=definition,
+        )  # fmt: skip
+        await self._in.intents.put(override)
+
+    async def _started(self, event: EngineEvent) -> None:
+        """Somebody started what was held because somebody had stopped it."""
+        overrides = self._in.store.view(event.stack).overrides
+        mine = [o for o in overrides if o.service == event.service and held_by_hand(o)]
+        if mine:
+            await self._in.intents.release(event.stack, mine, "it was started by another hand")
+
+    async def stop(self) -> None:
+        """End what is being proven."""
+        for task in list(self._proofs):
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*self._proofs, return_exceptions=True)

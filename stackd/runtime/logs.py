@@ -1,0 +1,107 @@
+"""Log lines of a stack: all its containers merged by time, following on over restarts and recreation.
+
+Law: reading logs changes nothing and delays nobody; a slow reader only holds back its own streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from stackd.core.ownership import ours
+from stackd.engine.base import Engine
+from stackd.errors import EngineError
+from stackd.model.ids import ContainerId, StackName
+from stackd.model.observed import ObservedContainer
+from stackd.runtime.control import LogQuery, ServiceLog
+from stackd.runtime.store import Store
+
+_BUFFER = 256
+"""Lines read ahead of the reader, over all containers."""
+
+
+@asynccontextmanager
+async def follow_logs(
+    engine: Engine, store: Store, stack: StackName, query: LogQuery
+) -> AsyncIterator[AsyncIterator[ServiceLog]]:
+    """The lines that a query asks for; ends by itself unless it follows."""
+    if not query.follow:
+        yield _past(engine, _containers(store, stack, query), query)
+        return
+    lines: asyncio.Queue[ServiceLog] = asyncio.Queue(_BUFFER)
+    following = asyncio.create_task(_follow(engine, store, stack, query, lines), name=f"logs {stack}")
+    try:
+        yield _queued(lines, following)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def _containers(store: Store, stack: StackName, query: LogQuery) -> list[ObservedContainer]:
+    found = ours(store.view(stack)) if stack in store.names() else ()
+    return [one for one in found if not query.services or one.service in query.services]
+
+
+async def _past(engine: Engine, containers: list[ObservedContainer], query: LogQuery) -> AsyncIterator[ServiceLog]:
+    found: list[ServiceLog] = []
+    for container in containers:
+        since = int(query.since * 1e9)
+        async with engine.logs(container.id, tail=query.tail, since=since, follow=False) as lines:
+            found += [ServiceLog(container.service, container.number, line) async for line in lines]
+    for one in sorted(found, key=lambda one: one.line.at):
+        yield one
+
+
+async def _queued(lines: asyncio.Queue[ServiceLog], following: asyncio.Task[None]) -> AsyncIterator[ServiceLog]:
+    while True:
+        line = asyncio.ensure_future(lines.get())
+        try:
+            await asyncio.wait({line, following}, return_when=asyncio.FIRST_COMPLETED)
+            if not line.done():
+                following.result()
+                return
+            yield line.result()
+        finally:
+            line.cancel()
+
+
+async def _follow(
+    engine: Engine, store: Store, stack: StackName, query: LogQuery, lines: asyncio.Queue[ServiceLog]
+) -> None:
+    """One reader per live container; a container that runs anew, or is new, gets a new one where the last one ended."""
+    last: dict[ContainerId, int] = {}
+    first = {container.id for container in _containers(store, stack, query)}
+    readers: dict[ContainerId, asyncio.Task[None]] = {}
+    version = -1
+    try:
+        while True:
+            for container in _containers(store, stack, query):
+                reader = readers.get(container.id)
+                if (reader is None or reader.done()) and (container.live or container.id not in readers):
+                    tail = query.tail if container.id in first and container.id not in last else None
+                    since = last.get(container.id, int(query.since * 1e9) if container.id in first else 0)
+                    read = _read(engine, container, tail, since, lines, last)
+                    readers[container.id] = asyncio.create_task(read)
+            if stack not in store.names():
+                return
+            await store.changed(stack, version, None)
+            version = store.view(stack).version
+    finally:
+        for reader in readers.values():
+            reader.cancel()
+        await asyncio.gather(*readers.values(), return_exceptions=True)
+
+
+async def _read(
+    engine: Engine, container: ObservedContainer, tail: int | None, since: int, lines: asyncio.Queue[ServiceLog],
+    last: dict[ContainerId, int],
+) -> None:  # fmt: skip
+    try:
+        async with engine.logs(container.id, tail=tail, since=since, follow=True) as stream:
+            async for line in stream:
+                if line.at > last.get(container.id, since - 1):
+                    last[container.id] = line.at
+                    await lines.put(ServiceLog(container.service, container.number, line))
+    except EngineError:
+        return
