@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stackd.compose import rules
 from stackd.compose.explain import changed_fields
 from stackd.compose.load import stack_inputs
 from stackd.compose.scalars import go_text, resolve
@@ -77,3 +78,26 @@ def test_a_whole_number_reads_back(number: int) -> None:
 def test_quoted_words_come_back_as_they_were(words: list[str]) -> None:
     line = " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
     assert shell_words(line).words == words
+
+
+_SHAPES = (
+    "$S",
+    "[$S]",
+    "{a: $S}",
+    "[{source: $S, target: $S}]",
+    "'$S:$S:$S:$S'",
+    "['$S:/x:$S']",
+    "{$S}",
+    "['a=$S', 'a=$S']",
+)
+
+
+@given(
+    st.sampled_from(sorted(rules.SERVICE.fields)), st.sampled_from(_SHAPES), st.sampled_from(["x", "1:2:3:4", "a b'c"])
+)
+@settings(max_examples=400, deadline=None)
+def test_what_env_gave_stands_in_no_finding_whatever_it_breaks(key: str, shape: str, tail: str) -> None:
+    loaded = read(f"services:\n  web:\n    image: x\n    {key}: {shape}\n", f'S="hunter2{tail}"\n')
+    assert not any("hunter2" in str(found) for found in loaded.diagnostics)
+    for spec in loaded.project.services.values() if loaded.project is not None else ():
+        assert not any("hunter2" in value for value in spec.values.values())
