@@ -13,6 +13,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from stackd.engine.base import CreateRequest, Engine
 from stackd.engine.docker import DockerEngine
@@ -67,13 +68,13 @@ class World(ABC):
         program: Program = POLITE,
         *,
         host: Mapping[str, Json] | None = None,
-        connects: Iterable[NetworkId] = (),
+        connects: Iterable[tuple[str, Mapping[str, Json]]] = (),
         more: Mapping[str, Json] | None = None,
     ) -> ContainerId:
         """Create a container."""
         self.teach(service, program)
         body = self.body(service, program, host or {}, more or {})
-        request = CreateRequest(self.name(service), body, connects=tuple((network, {}) for network in connects))
+        request = CreateRequest(self.name(service), body, connects=tuple(connects))
         return await self.engine.create_container(request)
 
     async def run(
@@ -82,6 +83,8 @@ class World(ABC):
         """Create and start a container."""
         container = await self.create(service, program, host=host)
         await self.engine.start_container(container)
+        if "trap" in program.command[-1]:
+            await self.trapped(container)
         return container
 
     async def network(self, key: str = "default", name: str | None = None) -> NetworkId:
@@ -138,6 +141,10 @@ class World(ABC):
     @abstractmethod
     def teach(self, service: str, program: Program) -> None: ...
     @abstractmethod
+    async def trapped(self, container: ContainerId) -> None:
+        """Wait until its shell has set its traps: as pid 1 it would lose a signal that comes earlier."""
+
+    @abstractmethod
     async def docker(self, verb: str, container: str, *options: str) -> None:
         """`docker VERB OPTIONS CONTAINER`, by another client: stop kill start restart rm pause unpause."""
 
@@ -164,6 +171,9 @@ class FakeWorld(World):
 
     def teach(self, service: str, program: Program) -> None:
         self.fake.behave(service, program.behaviour)
+
+    async def trapped(self, container: ContainerId) -> None:
+        """At once."""
 
     async def docker(self, verb: str, container: str, *options: str) -> None:
         value = float(options[-1]) if options else None
@@ -205,6 +215,12 @@ class DockerWorld(World):
     def teach(self, service: str, program: Program) -> None:
         """The program knows by itself."""
 
+    async def trapped(self, container: ContainerId) -> None:
+        status = Path(f"/proc/{(await self.look(container)).pid}/status")
+        async with asyncio.timeout(10):
+            while not _signals(status.read_text(), "SigCgt", "SigIgn"):  # noqa: ASYNC110 (only asking tells)
+                await asyncio.sleep(0.01)
+
     async def docker(self, verb: str, container: str, *options: str) -> None:
         words = [{"kill": "-s", "rm": "-f"}.get(verb, "-t")] if options or verb == "rm" else []
         await self._cli(verb, *words, *options, container)
@@ -230,3 +246,13 @@ class DockerWorld(World):
                 if found := (await self._cli(*listing.split(), "--filter", mine)).split():
                     await self._cli(*verb.split(), *found)
         await self.engine.close()
+
+
+def _signals(status: str, *masks: str) -> int:
+    """Which signals a process has set something for (but CHLD, that a shell always has), from /proc/PID/status."""
+    found = (line.split() for line in status.splitlines())
+    bits = 0
+    for words in found:
+        if words and words[0].rstrip(":") in masks:
+            bits |= int(words[1], 16)
+    return bits & ((1 << (signal.SIGTERM - 1)) | (1 << (signal.SIGHUP - 1)))

@@ -44,6 +44,7 @@ class Machine:
         self.bus = EventBus(lag)
         self.containers: dict[ContainerId, FakeContainer] = {}
         self.networks: dict[NetworkId, ObservedNetwork] = {}
+        self.subnets: set[NetworkId] = set()
         self.volumes: dict[str, ObservedVolume] = {}
         self.images: dict[str, FakeImage] = {}
         self.registry: dict[str, FakeImage] = {}

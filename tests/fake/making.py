@@ -45,12 +45,14 @@ def create_container(machine: Machine, request: CreateRequest) -> ContainerId:
     )
     machine.containers[container.id] = container
     machine.emit(container, EventKind.CREATE)
-    for network, _endpoint in request.connects:
+    for network, endpoint in request.connects:
         found = find_network(machine, network)
-        if found is None:
+        wants_address = Node(dict(endpoint))["IPAMConfig"].text("IPv4Address")
+        if wants_address and (found is None or found.id not in machine.subnets):
             machine.forget(container, volumes=True)
-            raise refuse(EngineErrorKind.MISSING, f"network {network} not found", 404)
-        container.networks[found.name] = found.id
+            message = "user specified IP address is supported only on networks with user configured subnets"
+            raise refuse(EngineErrorKind.BAD_REQUEST, message, 400)
+        container.networks[found.name if found is not None else network] = NetworkId("")
     return container.id
 
 
@@ -134,6 +136,8 @@ def create_network(machine: Machine, body: Mapping[str, Json]) -> NetworkId:
         config_hash=labels.get(label.CONFIG_HASH, ""),
     )
     machine.networks[network.id] = network
+    if node["IPAM"]["Config"]:
+        machine.subnets.add(network.id)
     machine.emit_other(EventKind.NETWORK, network.name, "create")
     return network.id
 

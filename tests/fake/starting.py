@@ -10,7 +10,7 @@ from stackd.model.observed import ContainerState
 from tests.fake.machine import Machine, refuse
 from tests.fake.values import FakeContainer
 
-_PORT_TAKEN = 128
+_START_REFUSED = 128
 
 
 def start(machine: Machine, container: FakeContainer) -> None:
@@ -38,10 +38,11 @@ def _parent(machine: Machine, container: FakeContainer) -> None:
     which = container.network_mode.removeprefix("container:")
     parent = machine.containers.get(ContainerId(which))
     if parent is None:
-        raise refuse(EngineErrorKind.FAILED, f"No such container: {which}", 500)
+        container.exit_code, container.error = _START_REFUSED, f"No such container: {which}"
+        raise refuse(EngineErrorKind.MISSING, container.error, 404)
     if not parent.live:
         message = f"cannot join network of a non running container: {which}"
-        container.error = message
+        container.exit_code, container.error = _START_REFUSED, message
         raise refuse(EngineErrorKind.CONFLICT, message, 409)
 
 
@@ -54,7 +55,7 @@ def _networks(machine: Machine, container: FakeContainer) -> None:
         found = [n.id for n in machine.networks.values() if n.id == known or (not known and name in (n.name, n.id))]
         if not found:
             message = f"network {known or name} not found"
-            container.error = message
+            container.exit_code, container.error = _START_REFUSED, message
             raise refuse(EngineErrorKind.MISSING, message, 404)
         resolved[name] = found[0]
     container.networks.update(resolved)
@@ -64,7 +65,7 @@ def _ports(machine: Machine, container: FakeContainer) -> None:
     busy = set(_published(machine))
     for ip, port, target in container.host_ports:
         if port and ((port, target.partition("/")[2]) in busy or port in machine.taken_ports):
-            container.exit_code = _PORT_TAKEN
+            container.exit_code = _START_REFUSED
             container.error = f"Bind for {ip}:{port} failed: port is already allocated"
             raise refuse(EngineErrorKind.FAILED, container.error, 500)
 
