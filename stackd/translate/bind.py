@@ -56,9 +56,8 @@ def create_body(
 ) -> ContainerRequest:
     """The request that creates container `number` of a service."""
     links = _links(spec, project, number, bindings)
-    endpoints = {
-        _network(project, one.network): _endpoint(spec, project, number, one, links, api) for one in spec.networks
-    }
+    names = (spec.container_name or f"{project.name}-{spec.name}-{number}", str(spec.name))
+    endpoints = {_network(project, one.network): _endpoint(names, one, links, api) for one in spec.networks}
     first = dict(list(endpoints.items())[:1])
     named = endpoints if api >= SEVERAL_NETWORKS else first
     body = _config(spec, api)
@@ -271,11 +270,10 @@ def _network(project: Project, key: str) -> str:
 
 
 def _endpoint(
-    spec: ServiceSpec, project: Project, number: int, place: NetworkAttachment, links: list[str], api: tuple[int, int]
+    names: tuple[str, str], place: NetworkAttachment, links: list[str], api: tuple[int, int]
 ) -> dict[str, Json]:
-    """The settings of one network endpoint."""
-    own = spec.container_name or f"{project.name}-{spec.name}-{number}"
-    out: dict[str, Json] = {"Aliases": [own, str(spec.name), *place.aliases]}
+    """The settings of one network endpoint. `names`: the container's own and its service's."""
+    out: dict[str, Json] = {"Aliases": [*names, *place.aliases]}
     addresses: dict[str, Json] = {
         "IPv4Address": place.ipv4,
         "IPv6Address": place.ipv6,
