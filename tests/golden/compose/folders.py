@@ -36,9 +36,9 @@ def model(folder: Path) -> tuple[dict[str, Json] | None, Loaded]:
 
 
 def outcome(folder: Path) -> str:
-    """Findings and model as text; the folder's own place is written `$DIR`."""
+    """Findings and model as text; the folder's own place is written `$DIR`, the one above `$UP`."""
     values, found = model(folder)
     lines = [str(diagnostic) for diagnostic in found.diagnostics]
     if values is not None:
         lines.append(json.dumps(values, indent=1, ensure_ascii=False))
-    return "\n".join(lines).replace(str(folder), "$DIR") + "\n"
+    return "\n".join(lines).replace(str(folder), "$DIR").replace(str(folder.parent), "$UP") + "\n"
