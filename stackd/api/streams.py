@@ -119,9 +119,9 @@ async def _history(call: Call, feed: Feed, query: EventsQuery, cursor: int, pend
     try:
         while True:
             for happening in pending:
+                cursor = happening.seq  # before the send: a line that stalls is on its way already
                 if _matches(query, happening):
                     await feed.send(_event_line(feed, happening))
-                cursor = happening.seq
             if not pending and not query.follow:
                 return cursor
             if not pending and not await within(control.happened(cursor), settings.heartbeat):

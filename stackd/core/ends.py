@@ -56,6 +56,9 @@ def pending_stop(evidence: Evidence, now: Now) -> float | None:
     """Until when a stop by another hand may yet be proven (monotonic), None when nothing is pending any more."""
     if evidence.verdict is Verdict.FOREIGN_STOP:
         return now.mono + PROOF_WAIT
+    if evidence.verdict is Verdict.RESTARTED:
+        until = max(evidence.kill_at or 0.0, evidence.stop_at or 0.0, evidence.died_at or 0.0) + PROOF_WAIT
+        return until if until > now.mono else None
     if evidence.verdict is Verdict.PENDING and evidence.stop_at is not None:
         until = evidence.stop_at + PROOF_WAIT
         return until if until > now.mono else None
@@ -64,11 +67,11 @@ def pending_stop(evidence: Evidence, now: Now) -> float | None:
 
 def awaited_stop(evidence: Evidence, now: Now) -> float | None:
     """Until when a `stop` may still follow a `kill` (monotonic), None when there is nothing to wait for."""
-    if evidence.verdict is Verdict.OWN or evidence.kill_at is None:
-        return None
     pending = pending_stop(evidence, now)
     if pending is not None or evidence.stop_at is not None:
         return pending
+    if evidence.verdict is Verdict.OWN or evidence.kill_at is None:
+        return None
     until = evidence.kill_at + KILL_WAIT
     if evidence.died_at is not None:
         until = min(until, evidence.died_at + DEATH_WAIT)

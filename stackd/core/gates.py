@@ -77,7 +77,7 @@ def resource_gate(world: World, spec: ServiceSpec) -> Blockers:
             blockers.append(_missing("volume", volume.name, volume.external))
     for parent in made_from(spec):
         if not any(slot.current is not None for slot in world.slots_of(parent)):
-            blockers.append(Blocker(BlockerKind.STEP, f"waiting for {parent}'s container"))
+            blockers.append(Blocker(BlockerKind.DEPENDENCY, f"waiting for {parent}'s container"))
     return tuple(blockers)
 
 

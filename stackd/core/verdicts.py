@@ -137,6 +137,8 @@ def _plain_state(world: World, target: Target, containers: list[ObservedContaine
         return ServiceState.HEALTHY if worst == {Health.HEALTHY} else ServiceState.RUNNING
     policy = target.spec.restart if target.spec is not None else None
     over = [c for c in containers if c.ended]
+    if not over:
+        return ServiceState.REMOVING
     if policy is not None and all(
         c.exit_code == 0 or ended(world.view, c, policy, world.now).end is End.COMPLETED for c in over
     ):

@@ -52,9 +52,10 @@ class EngineEvent:
 
 
 class Verdict(enum.StrEnum):
-    """Who ended a run: pending while the proof is being looked for."""
+    """Who ended a run: pending while the proof is being looked for; restarted = the next run has begun already."""
 
     PENDING = "pending"
+    RESTARTED = "restarted"
     OWN = "own"
     FOREIGN_STOP = "foreign_stop"
     UNPROVEN = "unproven"

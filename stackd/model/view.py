@@ -104,9 +104,9 @@ class ServiceLedger:
     """What is remembered of one service, all of it forgettable.
 
     `fingerprint`: the definition it counts for. `deaths`: since the last reset, oldest first, the newest 20; `attempts`
-    counts them all. `health_restarts`: runs ended for their health, and when. `completed`: runs that ended by themselves
-    with success. `stable`, `stable_since`: the present run and since when it is running and, if it has a check, healthy; `sick`,
-    `sick_since`: likewise unhealthy. `forgiven`: the newest request that cleared the curve.
+    counts them all. `health_restarts`: runs ended for their health, and when. `completed`: runs that ended by
+    themselves with success. `stable`, `stable_since`: the present run and since when it is running and, if it has a
+    check, healthy; `sick`, `sick_since`: likewise unhealthy. `forgiven`: the newest request that cleared the curve.
     """
 
     fingerprint: str = ""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.status import Happening
+from stackd.runtime.log import about
 
 log = logging.getLogger("stackd.history")
 
@@ -48,7 +49,8 @@ class History:
         self._next += 1
         self._entries.append(entry)
         self._keep(entry)
-        log.info("%s%s: %s", stack, f"/{service}" if service else "", message)
+        with about(stack, service or ""):
+            log.info(message)
         news, self._news = self._news, asyncio.Event()
         news.set()
 

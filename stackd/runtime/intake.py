@@ -171,9 +171,12 @@ class Intake:
             return
         store, now = self._in.store, self._in.clock().mono
         held = store.evidence(event.stack).get(event.container)
+        if held is not None and held.verdict is Verdict.RESTARTED and event.kind is not EventKind.RESTART:
+            held = None
         match event.kind:
             case EventKind.START | EventKind.RESTART:
-                store.drop_evidence(event.stack, event.container)
+                if held is not None:
+                    store.put_evidence(event.stack, replace(held, verdict=Verdict.RESTARTED))
                 await self._started(event)
             case EventKind.KILL:
                 fresh = held or self._new(event)
@@ -217,7 +220,7 @@ class Intake:
             await asyncio.sleep(PROOF_AGAIN)
             proven = await self._in.engine.ping_fresh(PROOF_TIMEOUT)
         now = self._in.store.evidence(stack).get(container)
-        if now is None or now.stop_at != pending.stop_at:
+        if now is None or now.stop_at != pending.stop_at or now.verdict is not Verdict.PENDING:
             return  # it runs again, or contact broke
         if not proven or not self._in.store.host.on_external_stop_hold:
             self._in.store.put_evidence(stack, replace(now, verdict=Verdict.UNPROVEN))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,13 @@ class Api:
     async def post(self, path: str, data: str | None = None) -> Answer:
         """POST."""
         return await self.ask("POST", path, data=data)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until the server, which tells nobody, has come so far."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
