@@ -14,10 +14,10 @@ from pathlib import Path
 
 from stackd.compose import dotenv
 from stackd.compose.normalise import items, pairs, text
-from stackd.compose.report import Report, quote
+from stackd.compose.report import REDACTED, Report
 from stackd.compose.scalars import go_text
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, Scalar
+from stackd.compose.tree import Map, Node, Scalar, any_secret
 from stackd.errors import Span
 
 
@@ -75,11 +75,12 @@ def _file(
     span = entry.get("path") or entry
     data = reader.get(path)
     if data is None:
+        shown = REDACTED if any_secret(span) else f'"{path.name}"'
         required = entry.get("required")
         if not isinstance(required, Scalar) or required.value not in (False, "false"):
             reader.report.error(
                 "missing-file",
-                f"the env file {quote(span)} does not exist",
+                f"the env file {shown} does not exist",
                 span.span,
                 hint="required: false allows that",
             )
