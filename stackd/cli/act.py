@@ -116,7 +116,8 @@ def hold_command(stack: str, services: tuple[str, ...], reason: str, length: flo
     if as_json:
         out_json(held)
     else:
-        out(f"held: {name}; release it: stackd resume {stack}" for name in services or (stack,))
+        release = " ".join(("stackd resume", stack, *services))
+        out(f"held: {name}; release it: {release}" for name in services or (stack,))
 
 
 @click.command("resume")

@@ -87,12 +87,20 @@ class Client:
     def lines(self, path: str, query: Query, *, text: bool = False) -> Iterator[Iterator[bytes]]:
         """A stream, line by line."""
         with self._opened("GET", path, query, None, None, text=text) as response:
-            yield iter(response)
+            yield self._each(response)
+
+    def _each(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        while True:
+            with self._reached():
+                line = response.readline()
+            if not line:
+                return
+            yield line
 
     def _whole(
         self, method: str, path: str, query: Query | None, body: Mapping[str, object] | None, held_back: float
     ) -> object:
-        with self._opened(method, path, query, body, TIMEOUT + held_back) as response:
+        with self._opened(method, path, query, body, TIMEOUT + held_back) as response, self._reached():
             return json.loads(response.read())
 
     @contextmanager
@@ -108,19 +116,26 @@ class Client:
     ) -> Iterator[http.client.HTTPResponse]:
         connection = _Connection(self.path, timeout)
         target = f"{path}?{urlencode(query, doseq=True)}" if query else path
+        payload = json.dumps(body).encode() if body is not None else None
         try:
-            payload = json.dumps(body).encode() if body is not None else None
-            connection.request(method, target, payload, {"Accept": "text/plain" if text else "application/json"})
-            response = connection.getresponse()
-            if response.status >= 400:
-                raise Refused(_problem(response))
+            with self._reached():
+                connection.request(method, target, payload, {"Accept": "text/plain" if text else "application/json"})
+                response = connection.getresponse()
+                if response.status >= 400:
+                    raise Refused(_problem(response))
             yield response
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Around everything that touches the connection, and nothing else: what fails here is the daemon's."""
+        try:
+            yield
         except TimeoutError as error:
             raise Stop(Exit.NO_DAEMON, f"stackd at {self.path} does not answer") from error
         except (OSError, http.client.HTTPException) as error:
             raise unreachable(self.path, error) from error
-        finally:
-            connection.close()
 
 
 def stack_path(name: str) -> str:

@@ -25,7 +25,9 @@ from stackd.model.plan import (
     Plan,
     Reason,
     RemoveNetwork,
+    StartContainer,
     Step,
+    StopContainer,
     Why,
     service_of,
 )
@@ -40,7 +42,25 @@ def make_plan(world: World) -> Plan:
     for target in world.wanted.targets:
         steps.extend(_service(world, target, claimed))
     steps.extend(_teardown(world))
+    steps = _behind_stops(world, steps)
     return Plan(tuple(_gated(world, step) for step in steps))
+
+
+def _behind_stops(world: World, steps: list[Step]) -> list[Step]:
+    """A start does not count on a dependency whose run this very plan is about to end."""
+    stopping = {step.op.service for step in steps if isinstance(step.op, StopContainer) and not step.blocked_by}
+    out = []
+    for step in steps:
+        target = world.targets.get(step.op.service) if isinstance(step.op, StartContainer) else None
+        for name in sorted(_needed(target) & stopping) if target is not None else ():
+            wait = Blocker(BlockerKind.DEPENDENCY, f"waiting for {name}, which is about to be stopped")
+            step = Step(step.op, (*step.blocked_by, wait))
+        out.append(step)
+    return out
+
+
+def _needed(target: Target) -> set[ServiceName]:
+    return {one.service for one in target.spec.depends_on if one.required} if target.spec is not None else set()
 
 
 def _gated(world: World, step: Step) -> Step:

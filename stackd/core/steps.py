@@ -211,7 +211,8 @@ def start_or_restart(world: World, spec: ServiceSpec, container: ObservedContain
 
 def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContainer) -> tuple[Reason, Blockers]:
     if not container.ended:
-        return Reason(Why.NEEDED, "it was created and has not run yet"), ()
+        text = "it replaces another one" if container.replaces else "it was created and has not run yet"
+        return Reason(Why.NEEDED, text), ()
     request = _asked(world, container)
     if request is not None:
         return Reason(Why.REQUESTED, f"{request.verb} asked for by {request.by}"), ()

@@ -93,7 +93,8 @@ class _Teller:
     def _tell_services(self, decision: Decision) -> None:
         for verdict in decision.verdicts:
             now = (verdict.state, verdict.detail if verdict.state is not ServiceState.BACKING_OFF else "")
-            if verdict.state in _TOLD and self._states.get(verdict.service) != now:
+            quiet = verdict.state is ServiceState.RUNNING and verdict.detail
+            if verdict.state in _TOLD and not quiet and self._states.get(verdict.service) != now:
                 tail = f": {verdict.detail}" if verdict.detail else ""
                 self._history.add(
                     self._stack, verdict.service, "service.state", f"{verdict.service} is {verdict.state}{tail}",
