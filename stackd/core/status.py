@@ -103,7 +103,7 @@ def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str
     bad = next((v for v in decision.verdicts if not v.good), None)
     if bad is not None and bad.state is not ServiceState.STARTING:
         return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
-    return StackState.RUNNING, f"the last good definition stays in force: {error}" if error else ""
+    return StackState.RUNNING, f"its newest text is not in force: {error}" if error else ""
 
 
 def _service(view: View, name: ServiceName, verdict: ServiceVerdict | None, now: Now) -> ServiceStatus:
