@@ -13,6 +13,7 @@ from stackd.model.observed import ContainerState, ObservedMount
 from stackd.model.spec import BuildSpec
 from stackd.translate import labels as label
 from stackd.translate.node import Json
+from tests.bed.api import free_port
 from tests.contract.programs import EXITS, NO_SUCH_PROGRAM
 from tests.contract.world import IMAGE, INSTANCE, World
 
@@ -93,11 +94,12 @@ async def test_each_run_has_a_start_of_its_own(world: World) -> None:
 
 
 async def test_a_published_port_is_told_while_it_runs(world: World) -> None:
-    host: dict[str, Json] = {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18080"}]}}
+    port = str(free_port())
+    host: dict[str, Json] = {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}}
     container = await world.create(host=host, more={"ExposedPorts": {"80/tcp": {}}})
     assert (await world.look(container)).ports == ()
     await world.engine.start_container(container)
-    assert (await world.look(container)).ports == ("127.0.0.1:18080->80/tcp",)
+    assert (await world.look(container)).ports == (f"127.0.0.1:{port}->80/tcp",)
 
 
 async def test_a_local_image_is_known_by_reference_and_id(world: World) -> None:
@@ -163,7 +165,8 @@ async def test_starting_a_running_one_is_success_and_a_missing_one_is_not(world:
 
 
 async def test_a_taken_port_fails_the_start_and_frees_with_its_holder(world: World) -> None:
-    host: dict[str, Json] = {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "18081"}]}}
+    port = str(free_port())
+    host: dict[str, Json] = {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": port}]}}
     more: dict[str, Json] = {"ExposedPorts": {"80/tcp": {}}}
     holder = await world.create("holder", host=host, more=more)
     waiting = await world.create("waiting", host=host, more=more)

@@ -148,9 +148,13 @@ class World(ABC):
     async def docker(self, verb: str, container: str, *options: str) -> None:
         """`docker VERB OPTIONS CONTAINER`, by another client: stop kill start restart rm pause unpause."""
 
-    @abstractmethod
     async def crash(self, container: ContainerId) -> None:
         """The host kills the container's process (SIGKILL)."""
+        await self.kill_process(container, (await self.look(container)).pid)
+
+    @abstractmethod
+    async def kill_process(self, container: ContainerId, pid: int) -> None:
+        """The same, where the engine cannot be asked for the pid."""
 
     @abstractmethod
     async def sicken(self, container: ContainerId) -> None:
@@ -195,7 +199,7 @@ class FakeWorld(World):
             case _:
                 raise AssertionError(verb)
 
-    async def crash(self, container: ContainerId) -> None:
+    async def kill_process(self, container: ContainerId, pid: int) -> None:
         self.fake.crash(container, 137)
 
     async def sicken(self, container: ContainerId) -> None:
@@ -233,8 +237,8 @@ class DockerWorld(World):
         assert process.returncode == 0, output.decode()
         return output.decode()
 
-    async def crash(self, container: ContainerId) -> None:
-        os.kill((await self.look(container)).pid, signal.SIGKILL)
+    async def kill_process(self, container: ContainerId, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
 
     async def sicken(self, container: ContainerId) -> None:
         await self._cli("exec", container, "touch", "/tmp/sick")

@@ -239,9 +239,13 @@ class Machine:
             self.emit(container, EventKind.DIE, exit_code=code)
         for name in container.networks:
             self.emit_other(EventKind.NETWORK, name, "disconnect", container.id)
-        if self.dialect is not Dialect.V20:
-            tell = partial(self.emit, container, EventKind.DIE, exit_code=code)
+        if self.dialect is Dialect.V20:
+            return
+        tell = partial(self.emit, container, EventKind.DIE, exit_code=code)
+        if container.stoppers:
             asyncio.get_running_loop().call_later(_DIE_AFTER_STOP, tell)
+        else:
+            tell()
 
     def _follow_policy(self, container: FakeContainer) -> None:
         """The engine's own restarts: `die start`, void for a run that was signalled by hand (moby#41302)."""
