@@ -124,7 +124,7 @@ def _unmet(world: World, dependency: Dependency, slot: Slot, spec: ServiceSpec) 
         case DependencyCondition.HEALTHY:
             return _unhealthy(name, container, dependency)
         case DependencyCondition.COMPLETED:
-            return _incomplete(name, container, dependency)
+            return _incomplete(world, container, dependency, spec)
         case _:
             assert_never(dependency.condition)
 
@@ -149,9 +149,11 @@ def _unhealthy(name: ServiceName, container: ObservedContainer, dependency: Depe
     return f"waiting for {name} to become healthy (now {container.health})"
 
 
-def _incomplete(name: ServiceName, container: ObservedContainer, dependency: Dependency) -> str | None:
+def _incomplete(world: World, container: ObservedContainer, dependency: Dependency, spec: ServiceSpec) -> str | None:
+    """An exit 0 that came from the engine's own end, or that is to be followed by another run, completes nothing."""
+    name = dependency.service
     if not container.ended:
         return f"waiting for {name} to complete"
-    if container.exit_code == 0 or not dependency.required:
-        return None
-    return f"{name} did not complete: it exited {container.exit_code}"
+    if container.exit_code != 0:
+        return f"{name} did not complete: it exited {container.exit_code}" if dependency.required else None
+    return None if _is_over(world, container, spec) else f"waiting for {name} to run again and complete"

@@ -14,7 +14,7 @@ from tests.property.core.worlds import worlds
 from tests.unit.core.dsl import Toy
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(worlds())
 def test_a_decision_is_a_fixpoint(toy: Toy) -> None:
     view = toy.view()
@@ -23,7 +23,7 @@ def test_a_decision_is_a_fixpoint(toy: Toy) -> None:
     assert second == first
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(worlds())
 def test_no_start_is_in_the_frontier_while_another_container_of_the_number_lives(toy: Toy) -> None:
     view = toy.view()
@@ -35,7 +35,7 @@ def test_no_start_is_in_the_frontier_while_another_container_of_the_number_lives
             assert not [c for c in same if c.live]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(worlds())
 def test_no_two_starts_of_one_number_are_in_the_frontier(toy: Toy) -> None:
     view = toy.view()
@@ -44,7 +44,7 @@ def test_no_two_starts_of_one_number_are_in_the_frontier(toy: Toy) -> None:
     assert len(places) == len(set(places))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(worlds())
 def test_no_operation_names_a_container_that_is_not_ours(toy: Toy) -> None:
     view = toy.view()
@@ -54,7 +54,7 @@ def test_no_operation_names_a_container_that_is_not_ours(toy: Toy) -> None:
         assert getattr(step.op, "replaces", None) not in theirs
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(worlds())
 def test_a_held_service_has_no_step(toy: Toy) -> None:
     view = toy.view()
@@ -63,7 +63,7 @@ def test_a_held_service_has_no_step(toy: Toy) -> None:
     assert not [s for s in decide(view, toy.now).plan.steps if getattr(s.op, "service", None) in held]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(worlds())
 def test_every_blocked_frontier_has_a_reason_or_a_time(toy: Toy) -> None:
     decision = decide(toy.view(), toy.now)
@@ -74,7 +74,7 @@ def test_every_blocked_frontier_has_a_reason_or_a_time(toy: Toy) -> None:
                 assert decision.wake_at is not None and decision.wake_at <= blocker.until
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(worlds())
 def test_amnesia_never_raises_and_forbids_nothing_that_memory_allowed_to_stop(toy: Toy) -> None:
     decide(replace(toy.view(), ledger=Ledger(), evidence={}, condemned={}), toy.now)

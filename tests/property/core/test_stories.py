@@ -68,7 +68,7 @@ def heal(toy: Toy) -> None:
             toy.put(replace(box, health=Health.HEALTHY))
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=60)
 @given(definitions(), st.lists(st.sampled_from(HAPPENINGS), max_size=25))
 def test_after_any_story_a_quiet_stack_converges_safely(definition: tuple[ServiceSpec, ...], story: list[str]) -> None:
     toy = Toy(*definition)
@@ -86,7 +86,7 @@ def test_after_any_story_a_quiet_stack_converges_safely(definition: tuple[Servic
     assert toy.boxes[other.id] == other
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=40)
 @given(definitions(), st.lists(st.sampled_from(HAPPENINGS), max_size=12))
 def test_what_has_converged_stays_untouched_whatever_is_forgotten(
     definition: tuple[ServiceSpec, ...], story: list[str]

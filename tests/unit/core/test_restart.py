@@ -12,7 +12,7 @@ from stackd.model.override import Verb
 from stackd.model.plan import BlockerKind, StartContainer, StopContainer, Why
 from stackd.model.spec import HealthCheck, RestartCondition, RestartPolicy, ServiceSpec, UnhealthyAction
 from stackd.model.view import ServiceState
-from tests.unit.core.dsl import ALWAYS, EPOCH, HEALTHY, NEVER, Toy, evidence, needs, service
+from tests.unit.core.dsl import ALWAYS, COMPLETED, EPOCH, HEALTHY, NEVER, Toy, evidence, needs, service
 
 CHECKED = HealthCheck(("CMD", "true"))
 
@@ -208,6 +208,17 @@ def test_after_an_engine_restart_dependencies_come_first() -> None:
     assert toy.turn() == ["start db"]
     assert toy.frontier() == []
     toy.alter("db", health=Health.HEALTHY)
+    assert toy.frontier() == ["start web"]
+
+
+def test_a_job_that_the_engine_ended_has_not_completed() -> None:
+    toy = up(service("job"), service("web", needs("job", COMPLETED)))
+    toy.crash("job", 0)
+    toy.wait(1)
+    toy.host = replace(toy.host, engine_started_at=toy.now.wall)
+    assert toy.turn() == ["start job"]
+    assert toy.frontier() == []
+    toy.crash("job", 0)
     assert toy.frontier() == ["start web"]
 
 

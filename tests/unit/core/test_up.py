@@ -10,6 +10,7 @@ from stackd.core.decide import decide
 from stackd.errors import EngineErrorKind
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.observed import ContainerState, Health, ObservedVolume
+from stackd.model.override import Verb
 from stackd.model.plan import BlockerKind, CreateContainer, StartContainer, Why
 from stackd.model.spec import (
     BuildSpec,
@@ -303,3 +304,11 @@ def test_a_cycle_raises_nothing() -> None:
 def test_an_on_failure_policy_starts_a_created_container() -> None:
     policy = RestartPolicy(RestartCondition.ON_FAILURE, max_attempts=1)
     assert Toy(service("web", restart=policy)).settle().box("web").running
+
+
+def test_nothing_is_started_on_a_dependency_that_the_same_plan_stops() -> None:
+    toy = Toy(service("db"), service("web", needs("db"))).settle()
+    toy.crash("web")
+    toy.ask(Verb.RESTART, "db")
+    assert toy.frontier() == ["stop db"]
+    assert toy.turn() + toy.turn() + toy.turn() == ["stop db", "start db", "start web"]
