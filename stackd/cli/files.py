@@ -12,7 +12,7 @@ from stackd.api import text
 from stackd.cli.common import as_json, client, complete_stack
 from stackd.cli.definitions import Definitions, of_path, of_stack_or_path
 from stackd.cli.exits import Exit, Stop
-from stackd.cli.render import err, out, out_json, paint_for
+from stackd.cli.render import err, out, out_json, out_text, paint_for
 
 if TYPE_CHECKING:
     from stackd.api.schemas import DiagnosticView
@@ -36,7 +36,7 @@ def config_command(stack: str, style: str, as_json: bool) -> None:
         return
     import yaml
 
-    sys.stdout.write(yaml.safe_dump(model, sort_keys=False, allow_unicode=True, width=1000))
+    out_text(yaml.safe_dump(model, sort_keys=False, allow_unicode=True, width=1000))
 
 
 @click.command("validate")

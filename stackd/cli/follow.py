@@ -66,7 +66,6 @@ def logs_command(
                         else text.log_line(entry, width, timestamps=timestamps, paint=paint)
                     ]
                 )
-                sys.stdout.flush()
 
 
 def _instant(since: str) -> str:
@@ -105,7 +104,6 @@ def events_command(stack: str | None, follow: bool, start: str | None, kind: str
             entry = cast("EventView", json.loads(line))
             if _ours(entry, "event"):
                 out([line.decode().rstrip("\n") if as_json else text.event_line(entry, paint)])
-                sys.stdout.flush()
 
 
 @click.command("wait")

@@ -6,7 +6,6 @@ Commands are imported when they are used: `stackd ps` never pays for `stackd run
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 import click
@@ -107,7 +106,4 @@ def main() -> None:
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has enough: no complaint at exit
-        code = Exit.OK
     sys.exit(int(code) if isinstance(code, int) else 0)

@@ -35,13 +35,23 @@ def _coloured(style: str, text: str) -> str:
 
 def out(lines: Iterable[str]) -> None:
     """Print results."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    out_text("".join(f"{line}\n" for line in lines))
+
+
+def out_text(text: str) -> None:
+    """Print a result as it is. A reader that has enough (`| head`) ends the command, without complaint."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor may the last flush complain
+        raise Stop(Exit.OK) from None
 
 
 def out_json(value: object) -> None:
     """Print a result for programs: indented on a terminal, one line else."""
     indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+    out_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
 
 
 def err(*lines: str) -> None:

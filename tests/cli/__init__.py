@@ -1,0 +1,1 @@
+"""The command line as a process, in front of a real server with a fake control."""

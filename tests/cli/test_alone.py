@@ -1,0 +1,215 @@
+"""Commands without a daemon: they say so, or do not need one; and what they cost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stackd.cli.exits import MEANING, Exit
+from stackd.cli.main import COMMANDS, stackd
+from tests.api.world import serving
+from tests.cli.world import Cli
+from tests.fake.control import stack
+
+GOOD = "services:\n  web:\n    image: busybox:1\n"
+BAD = 'services:\n  web:\n    image: busybox:1\n    ports:\n      - "80:80:80:80:80"\n'
+
+
+def folder(parent: Path, name: str = "app", text: str = GOOD) -> Path:
+    """A folder with a definition."""
+    made = parent / name
+    made.mkdir()
+    (made / "compose.yaml").write_text(text)
+    return made
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ps",),
+        ("status",),
+        ("plan", "blog"),
+        ("up", "blog"),
+        ("down", "blog"),
+        ("start", "blog"),
+        ("stop", "blog"),
+        ("restart", "blog"),
+        ("pull", "blog"),
+        ("hold", "blog"),
+        ("resume", "blog"),
+        ("logs", "blog"),
+        ("events",),
+        ("wait", "blog"),
+    ],
+)
+async def test_without_a_daemon_a_command_says_so_and_how_to_start_it(tmp_path: Path, words: tuple[str, ...]) -> None:
+    ended = await Cli(tmp_path)(*words)
+    assert ended.code == 3
+    assert ended.err == (
+        f"error: stackd is not running (nothing answers at {tmp_path}/run/stackd/stackd.sock)\n"
+        "  start it: systemctl --user start stackd\n"
+        "  or here, to watch it: stackd run\n"
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("ps",), ("status", "blog"), ("up", "blog"), ("logs", "blog"), ("socket",)])
+def test_the_command_line_is_light(words: tuple[str, ...]) -> None:
+    """Nothing heavy is imported, whatever the command comes to."""
+    program = (
+        "import sys\n"
+        f"sys.argv = ['stackd', '--socket', '/nonexistent/s', *{words!r}]\n"
+        "from stackd.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'aiohttp', 'aiodocker', 'asyncio', 'pydantic', 'rich', 'yaml', 'watchfiles', 'sqlite3', 'tomllib'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "HEAVY []"
+
+
+async def test_help_lists_every_command_and_every_exit_code(tmp_path: Path) -> None:
+    text = (await Cli(tmp_path)("--help")).out
+    for name in COMMANDS:
+        assert f"\n  {name} " in text
+    for code in Exit:
+        assert MEANING[code].split(";")[0] in text
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help(name: str) -> None:
+    ended = CliRunner().invoke(stackd, [name, "--help"], prog_name="stackd")
+    assert ended.exit_code == 0
+    assert ended.output.startswith(f"Usage: stackd {name}")
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ({}, "{home}/run/stackd/stackd.sock"),
+        ({"STACKD_SOCKET": "/x/y.sock"}, "/x/y.sock"),
+    ],
+)
+async def test_the_socket_is_where_the_environment_says(tmp_path: Path, more: dict[str, str], wanted: str) -> None:
+    assert (await Cli(tmp_path)("socket", **more)).out == wanted.format(home=tmp_path) + "\n"
+
+
+async def test_the_socket_is_where_option_or_configuration_say(tmp_path: Path) -> None:
+    (tmp_path / ".config" / "stackd").mkdir(parents=True)
+    (tmp_path / ".config" / "stackd" / "config.toml").write_text('socket = "~/my.sock"\n')
+    run = Cli(tmp_path)
+    assert (await run("socket")).out == f"{tmp_path}/my.sock\n"
+    assert (await run("--socket", "/a.sock", "socket", STACKD_SOCKET="/b.sock")).out == "/a.sock\n"
+    (tmp_path / ".config" / "stackd" / "config.toml").write_text("socket = \n")
+    ended = await run("socket")
+    assert ended.code == 6
+    assert "config.toml: not valid TOML" in ended.err
+
+
+async def test_validate_tells_file_line_and_column(tmp_path: Path) -> None:
+    run = Cli(tmp_path)
+    good, bad = folder(tmp_path, "good"), folder(tmp_path, "bad", BAD)
+    ended = await run("validate", str(good))
+    assert (ended.code, ended.out) == (0, "good: valid, 1 service\n")
+    ended = await run("validate", str(bad / "compose.yaml"), str(good))
+    assert ended.code == 6
+    assert ended.out.startswith(f"{bad}/compose.yaml:5:9: error[")
+    assert ended.err == "error: 1 error, 0 warnings\n"
+    found = (await run("validate", "--json", str(bad))).json
+    assert isinstance(found, list)
+    assert found[0]["valid"] is False
+    assert found[0]["diagnostics"][0]["line"] == 5
+
+
+async def test_config_prints_the_canonical_form(tmp_path: Path) -> None:
+    run = Cli(tmp_path)
+    made = folder(tmp_path)
+    model = (await run("config", "--json", str(made))).json
+    assert isinstance(model, dict)
+    assert model["services"]["web"]["image"] == "busybox:1"
+    text = (await run("config", str(made))).out
+    assert text.startswith("name: app\n")
+    assert "image: busybox:1" in text
+    ended = await run("config", str(folder(tmp_path, "bad", BAD)))
+    assert (ended.code, ended.out) == (6, "")
+
+
+@pytest.mark.parametrize(("word", "code"), [("nowhere", 5), ("./empty", 6)])
+async def test_config_of_nothing_says_so(tmp_path: Path, word: str, code: int) -> None:
+    (tmp_path / "empty").mkdir()
+    assert (await Cli(tmp_path)("config", word)).code == code
+
+
+async def test_add_links_and_remove_unlinks(tmp_path: Path) -> None:
+    run = Cli(tmp_path)
+    made = folder(tmp_path)
+    link = tmp_path / ".config" / "stackd" / "stacks" / "app"
+    ended = await run("add", "app")
+    assert ended.code == 0
+    assert ended.out.splitlines()[0] == f"linked: {link} -> {made}"
+    assert "start it: systemctl --user start stackd" in ended.out
+    assert link.resolve() == made
+    assert (await run("add", "app")).out.startswith("linked already: ")
+    ended = await run("remove", "app")
+    assert (ended.code, ended.out.splitlines()[0]) == (0, f"unlinked: {link} -> {made}")
+    assert not link.is_symlink()
+    assert (made / "compose.yaml").is_file()
+    assert (await run("remove", "app")).code == 5
+
+
+async def test_add_takes_no_name_that_is_taken(tmp_path: Path) -> None:
+    run = Cli(tmp_path)
+    (tmp_path / "other").mkdir()
+    folder(tmp_path)
+    folder(tmp_path / "other")
+    await run("add", "app")
+    ended = await run("add", "other/app")
+    assert ended.code == 1
+    assert "choose another name" in ended.err
+    assert (await run("add", "other/app", "--name", "app2")).code == 0
+
+
+async def test_remove_never_touches_a_real_folder(tmp_path: Path) -> None:
+    stacks = tmp_path / ".config" / "stackd" / "stacks"
+    stacks.mkdir(parents=True)
+    made = folder(stacks)
+    ended = await Cli(tmp_path)("remove", "app")
+    assert ended.code == 1
+    assert "is a folder, not a link, and is not removed" in ended.err
+    assert (made / "compose.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/etc"])
+async def test_remove_stays_within_the_stacks_directories(tmp_path: Path, name: str) -> None:
+    assert (await Cli(tmp_path)("remove", name)).code == 5
+
+
+async def test_with_a_daemon_add_and_remove_tell_what_it_will_do(tmp_path: Path) -> None:
+    stacks = tmp_path / "stacks"
+    made = folder(tmp_path)
+    from dataclasses import replace
+
+    async with serving(replace(stack("shop"), folder=str(made))) as api:
+        api.control.stacks_dirs = (str(stacks),)
+        run = Cli(tmp_path, api.path)
+        assert "stackd reads it now" in (await run("add", "app")).out
+        ended = await run("remove", "shop")
+        assert ended.out.splitlines()[0] == f"unlinked: {stacks}/app -> {made}"
+        assert "volumes and files stay" in ended.out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_completion_prints_a_script(tmp_path: Path, shell: str) -> None:
+    ended = await Cli(tmp_path)("completion", shell)
+    assert ended.code == 0
+    assert "_STACKD_COMPLETE" in ended.out
+
+
+async def test_version_needs_no_daemon(tmp_path: Path) -> None:
+    ended = await Cli(tmp_path)("version")
+    assert ended.code == 0
+    assert ended.out.endswith("daemon: not running\n")

@@ -1,0 +1,352 @@
+"""Commands that talk to the daemon: what they print, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stackd.errors import Diagnostic, Severity, Span
+from stackd.model.ids import OperationId, ServiceName, StackName
+from stackd.model.override import Operation, OperationState
+from stackd.model.plan import FieldChange, Why
+from stackd.model.status import PlanStatus, StackState, StackStatus, StepStatus
+from stackd.model.view import ServiceState
+from tests.api.world import Api, serving
+from tests.cli.world import Cli
+from tests.fake.control import NOON, service, stack
+
+BROKEN = Diagnostic(
+    "bad-port",
+    '"80:80:80:80" is not HOST:CONTAINER[/PROTO]',
+    Span("/srv/blog/compose.yaml", 14, 9),
+    Severity.ERROR,
+    "services.web.ports.0",
+)
+
+
+@asynccontextmanager
+async def world(home: Path, *stacks: StackStatus) -> AsyncIterator[tuple[Api, Cli]]:
+    """A daemon and a command line that finds it."""
+    async with serving(*stacks) as api:
+        yield api, Cli(home, api.path)
+
+
+def done(operation: Operation) -> Operation:
+    return replace(operation, state=OperationState.SUCCEEDED, changed=True, finished_at=NOON)
+
+
+def squeezed(text: str) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in text.splitlines()]
+
+
+async def test_ps_lists_services_in_aligned_columns(tmp_path: Path) -> None:
+    waiting = service("web", ServiceState.WAITING, detail="waits for db to be healthy", up=0)
+    async with world(tmp_path, stack("blog", service("db"), waiting, state=StackState.CHANGING)) as (_, stackd):
+        ended = await stackd("ps")
+        lines = ended.out.splitlines()
+        assert ended.code == 0
+        assert squeezed(ended.out)[0] == ["STACK", "SERVICE", "STATE", "UP", "SINCE", "DETAIL"]
+        assert squeezed(ended.out)[2] == ["blog", "web", "waiting", "0/1", "waits", "for", "db", "to", "be", "healthy"]
+        assert lines[2].index("waiting") == lines[0].index("STATE")
+        assert lines[2].index("waits") == lines[0].index("DETAIL")
+        assert (await stackd("ps", "blog")).out == ended.out
+
+
+async def test_status_of_all_shows_what_is_wrong_and_where(tmp_path: Path) -> None:
+    shop = replace(stack("shop", state=StackState.DEGRADED), detail="web crashes")
+    async with world(tmp_path, replace(stack(), diagnostics=(BROKEN,)), shop) as (_, stackd):
+        ended = await stackd("status")
+        assert ended.code == 0
+        assert ended.out == (
+            "STACK  STATE     SERVICES  DETAIL\n"
+            "blog   running   2/2       the file has errors; the last good definition stays in force\n"
+            "shop   degraded  2/2       web crashes\n"
+            "\n"
+            '/srv/blog/compose.yaml:14:9: error[bad-port]: "80:80:80:80" is not HOST:CONTAINER[/PROTO]\n'
+        )
+
+
+async def test_status_of_one_shows_everything(tmp_path: Path) -> None:
+    async with world(tmp_path, replace(stack(), foreign=("blog-web-run-1",))) as (_, stackd):
+        ended = await stackd("status", "blog")
+        lines = ended.out.splitlines()
+        assert lines[:4] == [
+            "blog: running",
+            "folder: /srv/blog",
+            "files: /srv/blog/compose.yaml",
+            "generation: 3, applied: 3",
+        ]
+        assert lines[-2:] == ["not ours, never touched:", "  blog-web-run-1"]
+
+
+async def test_plan_shows_steps_with_their_cause(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        assert (await stackd("plan", "blog")).out == "blog: nothing to do\n"
+        change = FieldChange("environment.X", "1", "2", Span("compose.yaml", 14, 7))
+        step = StepStatus(
+            "create", ServiceName("web"), "blog-web-1", Why.CONFIG_CHANGED, "edited", (change,), (), False, ""
+        )
+        api.control.plans[StackName("blog")] = PlanStatus(StackName("blog"), (step,), "restarts 1 of 2")
+        ended = await stackd("plan", "blog")
+        assert ended.out == (
+            "blog: 1 step, restarts 1 of 2\n"
+            "  ACTION  WHAT        NOW   WHY\n"
+            "  create  blog-web-1  next  edited: environment.X: 1 -> 2 (compose.yaml:14:7)\n"
+        )
+
+
+@pytest.mark.parametrize("verb", ["up", "down", "start", "stop", "restart", "pull"])
+async def test_a_verb_waits_and_tells_the_outcome(tmp_path: Path, verb: str) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.answers = done
+        ended = await stackd(verb, "blog")
+        assert (ended.code, ended.out) == (0, f"{verb} blog: done\n")
+        api.control.answers = lambda operation: replace(done(operation), changed=False)
+        ended = await stackd(verb, "blog", "web", "db")
+        assert (ended.code, ended.out) == (0, f"{verb} blog web db: nothing to do\n")
+        assert [kept.request.services for kept in api.control.operations()] == [("web", "db"), ()]
+
+
+async def test_while_it_waits_it_tells_each_change_in_a_line(tmp_path: Path) -> None:
+    starting = service("web", ServiceState.STARTING, detail="health check")
+    async with world(tmp_path, stack("blog", service("db"), starting, state=StackState.CHANGING)) as (api, stackd):
+        process = await stackd.start("up", "blog")
+        assert process.stderr is not None
+        assert process.stdout is not None
+        assert await process.stderr.readline() == b"web: starting (health check)\n"
+        api.control.put(stack("blog", service("db"), service("web", ServiceState.HEALTHY)))
+        await api.control.note("web is healthy")
+        assert await process.stderr.readline() == b"web: healthy\n"
+        await api.control.finish(OperationId("op-1"), OperationState.SUCCEEDED)
+        assert await process.stdout.read() == b"up blog: done\n"
+        assert await process.wait() == 0
+
+
+async def test_on_a_terminal_it_draws_over_what_it_has_drawn(tmp_path: Path) -> None:
+    starting = service("web", ServiceState.STARTING, detail="health check")
+    async with world(tmp_path, stack("blog", service("db"), starting, state=StackState.CHANGING)) as (api, stackd):
+        ours, theirs = pty.openpty()
+        command = ("-c", "from stackd.cli.main import main; main()", "up", "blog")
+        process = await asyncio.create_subprocess_exec(
+            *(os.sys.executable, *command),  # type: ignore[attr-defined]
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=stackd.environment({"PYTHONPATH": os.getcwd()}),
+        )
+        os.close(theirs)
+        await api.control.until(lambda: api.control.waiters > 0)
+        await api.control.finish(OperationId("op-1"), OperationState.SUCCEEDED)
+        assert await process.wait() == 0
+        text = await asyncio.to_thread(drained, ours)
+        assert "\x1b[33mstarting\x1b[0m" in text
+        assert "\x1b[2F" in text
+        assert text.rstrip().endswith("up blog: done")
+
+
+def drained(terminal: int) -> str:
+    """Everything that was written to a terminal whose writer has ended."""
+    text = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            text += chunk
+    except OSError:
+        pass  # how a terminal says that nobody writes any more
+    os.close(terminal)
+    return text.decode()
+
+
+@pytest.mark.parametrize("state", ["failed", "superseded", "cancelled"])
+async def test_what_came_to_nothing_ends_with_1(tmp_path: Path, state: str) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.answers = lambda asked: replace(asked, state=OperationState(state), detail="web exited 1")
+        if state == "failed":
+            ended = await stackd("up", "blog")
+        else:
+            ended = await stackd("up", "blog", "-d")
+        assert ended.code == 1
+        assert "web exited 1" in ended.err
+
+
+async def test_what_is_not_done_in_time_ends_with_4_and_goes_on(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        ended = await stackd("up", "blog", "--timeout", "0.2")
+        assert ended.code == 4
+        assert "error: up blog is not done after 0.2 s; it goes on" in ended.err
+        assert api.control.operations()[0].state is OperationState.QUEUED
+
+
+async def test_detached_it_does_not_wait(tmp_path: Path) -> None:
+    async with world(tmp_path) as (_, stackd):
+        ended = await stackd("up", "blog", "--detach")
+        assert (ended.code, ended.out) == (0, "up blog: queued\n")
+
+
+async def test_hold_and_resume(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        ended = await stackd("hold", "blog", "web", "--reason", "moving disks", "--for", "1h")
+        assert (ended.code, ended.out) == (0, "held: web; release it: stackd resume blog web\n")
+        assert api.control.stacks()[0].overrides[0].reason == "moving disks"
+        assert (await stackd("resume", "blog", "web")).out == "web: released\n"
+        assert (await stackd("resume", "blog", "web")).out == "web: was neither held nor stopped\n"
+
+
+async def test_logs_are_shown_by_service(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        await api.control.say("hello")
+        await api.control.say("a query", "db")
+        assert (await stackd("logs", "blog")).out == "web-1 | hello\ndb-1  | a query\n"
+        assert (await stackd("logs", "blog", "db", "-t", "-n", "5", "--since", "2h")).out == (
+            "db-1 | 2023-11-14T22:13:20.000Z a query\n"
+        )
+        assert api.control.queries[-1].tail == 5
+
+
+async def test_followed_logs_come_line_by_line(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        process = await stackd.start("logs", "-f", "blog")
+        await api.control.say("one")
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"web-1 | one\n"
+        await api.control.say("two")
+        assert await process.stdout.readline() == b"web-1 | two\n"
+        process.terminate()
+        await process.communicate()
+
+
+async def test_interrupted_it_ends_with_130(tmp_path: Path) -> None:
+    import signal
+
+    async with world(tmp_path) as (api, stackd):
+        process = await stackd.start("events", "-f", "--from", "oldest")
+        await api.control.note("one")
+        assert process.stdout is not None
+        assert b"blog/web  service.state  one" in await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        assert (process.returncode, err.strip()) == (130, b"")
+
+
+async def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        for number in range(3000):
+            await api.control.note(f"{number} " + "x" * 200)
+        process = await stackd.start("events")
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+        assert await process.wait() == 0
+
+
+async def test_wait_ends_when_it_is_so_or_with_4(tmp_path: Path) -> None:
+    async with world(tmp_path) as (_, stackd):
+        assert (await stackd("wait", "blog")).code == 0
+        ended = await stackd("wait", "blog", "--for", "stopped", "--timeout", "0.1")
+        assert ended.code == 4
+        assert "stack blog is not stopped after 0.1 s" in ended.err
+        assert (await stackd("wait", "blog", "--for", "happy")).code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ps",),
+        ("status",),
+        ("status", "blog"),
+        ("plan", "blog"),
+        ("up", "blog"),
+        ("down", "blog"),
+        ("hold", "blog"),
+        ("resume", "blog"),
+        ("wait", "blog"),
+        ("version",),
+    ],
+)
+async def test_json_is_one_value(tmp_path: Path, words: tuple[str, ...]) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.answers = done
+        ended = await stackd(*words, "--json")
+        assert (ended.code, ended.err) == (0, "")
+        assert isinstance(ended.json, dict | list)
+
+
+async def test_json_of_streams_is_one_value_a_line(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        await api.control.note("one")
+        await api.control.say("hello")
+        for words in (("events",), ("logs", "blog")):
+            ended = await stackd(*words, "--json")
+            assert [isinstance(json.loads(line), dict) for line in ended.out.splitlines()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("status", "blob"), 5, 'error: there is no stack "blob"; did you mean "blog"?\n'),
+        (("restart", "blog", "wev"), 5, 'error: stack "blog" has no service "wev"\n'),
+        (("events", "--from", "99"), 1, "belongs to another one"),
+        (("up",), 2, "Missing argument 'STACK'"),
+        (("stauts",), 2, 'no command "stauts"; did you mean "status"?'),
+        (("up", "blog", "--timeout", "soon"), 2, '"soon" is not a duration such as 90, 2m or 1h'),
+    ],
+)
+async def test_errors_have_a_text_and_a_code(tmp_path: Path, words: tuple[str, ...], code: int, text: str) -> None:
+    async with world(tmp_path) as (_, stackd):
+        ended = await stackd(*words)
+        assert (ended.code, ended.out) == (code, "")
+        assert text in ended.err
+
+
+async def test_a_refused_definition_is_shown_line_by_line(tmp_path: Path) -> None:
+    from stackd.errors import RequestError
+
+    async with world(tmp_path, replace(stack(), diagnostics=(BROKEN,))) as (api, stackd):
+        api.control.refuse = RequestError(422, "invalid_definition", "blog has no good definition yet")
+        ended = await stackd("up", "blog")
+        assert ended.code == 6
+        assert ended.err == (
+            "error: blog has no good definition yet\n"
+            '  /srv/blog/compose.yaml:14:9: "80:80:80:80" is not HOST:CONTAINER[/PROTO]\n'
+        )
+
+
+async def test_version_tells_of_daemon_and_engine(tmp_path: Path) -> None:
+    async with world(tmp_path) as (_, stackd):
+        assert (await stackd("version")).out.splitlines()[1:] == [
+            "daemon: 0.1.0 (instance default, pid 4242)",
+            "engine: 28.0.1 (API 1.48)",
+        ]
+
+
+async def test_colour_is_for_terminals_only_and_can_be_refused(tmp_path: Path) -> None:
+    async with world(tmp_path) as (_, stackd):
+        assert "\x1b" not in (await stackd("ps")).out
+        for more, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+            ours, theirs = pty.openpty()
+            process = await asyncio.create_subprocess_exec(
+                *(os.sys.executable, "-c", "from stackd.cli.main import main; main()", "ps"),  # type: ignore[attr-defined]
+                stdout=theirs,
+                env=stackd.environment({"PYTHONPATH": os.getcwd(), **more}),
+            )
+            os.close(theirs)
+            assert await process.wait() == 0
+            assert ("\x1b[" in await asyncio.to_thread(drained, ours)) is coloured
+
+
+async def test_completion_knows_stacks_and_services(tmp_path: Path) -> None:
+    async with world(tmp_path) as (_, stackd):
+        asked = {"_STACKD_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+        assert (await stackd(**asked, COMP_WORDS="stackd restart b")).out == "plain,blog\n"
+        asked["COMP_CWORD"] = "3"
+        assert (await stackd(**asked, COMP_WORDS="stackd restart blog w")).out == "plain,web\n"
