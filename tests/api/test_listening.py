@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,22 +142,35 @@ async def test_a_real_foreign_user_is_refused_though_the_socket_were_open() -> N
     async with serving() as api:
         for place, bits in ((api.path, 0o666), (api.path.parent, 0o755), (api.path.parent.parent, 0o755)):
             place.chmod(bits)
-        stranger = await asyncio.create_subprocess_exec(
-            *("curl", "-s", "--unix-socket", str(api.path), "http://stackd/v1/stacks"),
-            stdout=asyncio.subprocess.PIPE,
-            user=65534,
-            group=65534,
-            extra_groups=[],
-        )
-        text, _ = await stranger.communicate()
-        assert b'"not_permitted"' in text
+        assert b'"not_permitted"' in (text := await stranger_asks(api.path))
         assert b"uid 65534" in text
         api.path.chmod(0o600)
         api.path.parent.chmod(0o700)
-        closed = await asyncio.create_subprocess_exec(
-            *("curl", "-s", "--unix-socket", str(api.path), "http://stackd/v1/stacks"),
-            user=65534,
-            group=65534,
-            extra_groups=[],
-        )
-        assert await closed.wait() == 7
+        assert await stranger_asks(api.path) == b"PermissionError"
+
+
+ASK = """
+import socket, sys
+client = socket.socket(socket.AF_UNIX)
+try:
+    client.connect(sys.argv[1])
+except OSError as error:
+    sys.exit(print(type(error).__name__, end=""))
+client.sendall(b"GET /v1/stacks HTTP/1.1\\r\\nHost: stackd\\r\\nConnection: close\\r\\n\\r\\n")
+while chunk := client.recv(4096):
+    sys.stdout.write(chunk.decode())
+"""
+
+
+async def stranger_asks(path: Path) -> bytes:
+    """What nobody (uid 65534) is answered."""
+    stranger = await asyncio.create_subprocess_exec(
+        *(os.path.realpath(sys.executable), "-ISc", ASK, str(path)),
+        stdout=asyncio.subprocess.PIPE,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        cwd="/",
+    )
+    text, _ = await stranger.communicate()
+    return text
