@@ -84,9 +84,9 @@ class Client:
         return self._whole(method, path, None, body, 0.0)
 
     @contextmanager
-    def lines(self, path: str, query: Query, *, text: bool = False) -> Iterator[Iterator[bytes]]:
+    def lines(self, path: str, query: Query) -> Iterator[Iterator[bytes]]:
         """A stream, line by line."""
-        with self._opened("GET", path, query, None, None, text=text) as response:
+        with self._opened("GET", path, query, None, None) as response:
             yield self._each(response)
 
     def _each(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -111,15 +111,13 @@ class Client:
         query: Query | None,
         body: Mapping[str, object] | None,
         timeout: float | None,
-        *,
-        text: bool = False,
     ) -> Iterator[http.client.HTTPResponse]:
         connection = _Connection(self.path, timeout)
         target = f"{path}?{urlencode(query, doseq=True)}" if query else path
         payload = json.dumps(body).encode() if body is not None else None
         try:
             with self._reached():
-                connection.request(method, target, payload, {"Accept": "text/plain" if text else "application/json"})
+                connection.request(method, target, payload, {"Accept": "application/json"})
                 response = connection.getresponse()
                 if response.status >= 400:
                     raise Refused(_problem(response))

@@ -150,7 +150,8 @@ async def test_a_real_foreign_user_is_refused_though_the_socket_were_open() -> N
 
 
 ASK = """
-import socket, sys
+import os, socket, sys
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
 client = socket.socket(socket.AF_UNIX)
 try:
     client.connect(sys.argv[1])
@@ -165,12 +166,8 @@ while chunk := client.recv(4096):
 async def stranger_asks(path: Path) -> bytes:
     """What nobody (uid 65534) is answered."""
     stranger = await asyncio.create_subprocess_exec(
-        *(os.path.realpath(sys.executable), "-ISc", ASK, str(path)),
+        *(sys.executable, "-ISc", ASK, str(path)),
         stdout=asyncio.subprocess.PIPE,
-        user=65534,
-        group=65534,
-        extra_groups=[],
-        cwd="/",
     )
     text, _ = await stranger.communicate()
     return text
