@@ -9,14 +9,17 @@ import pytest
 from tests.bed.api import Bed
 from tests.contract.power import BedPower, FakePower, Power, own_bed_name
 from tests.contract.world import DockerWorld, FakeWorld, World
+from tests.fake import Dialect
 
-_BOTH = ["fake", pytest.param("docker", marks=pytest.mark.engine)]
+_REAL = pytest.param("docker", marks=pytest.mark.engine)
+_DIALECTS = {"fake20": Dialect.V20, "fake28": Dialect.V28}
 
 
-@pytest.fixture(params=_BOTH)
+@pytest.fixture(params=[*_DIALECTS, _REAL])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """A world of the test's own; without a bed the real one is an error, never a skip."""
-    made: World = FakeWorld() if request.param == "fake" else DockerWorld(Bed.current().host)
+    dialect = _DIALECTS.get(request.param)
+    made: World = FakeWorld(dialect) if dialect is not None else DockerWorld(Bed.current().host)
     try:
         yield made
     finally:
@@ -32,11 +35,11 @@ def own_bed() -> Iterator[Bed]:
     bed.destroy()
 
 
-@pytest.fixture(params=_BOTH)
+@pytest.fixture(params=[*_DIALECTS, _REAL])
 async def power(request: pytest.FixtureRequest) -> AsyncIterator[Power]:
     """A world whose engine may be stopped, killed and frozen."""
-    if request.param == "fake":
-        fake = FakeWorld()
+    if (dialect := _DIALECTS.get(request.param)) is not None:
+        fake = FakeWorld(dialect)
         yield FakePower(fake)
         await fake.clean()
         return

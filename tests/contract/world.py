@@ -25,7 +25,7 @@ from stackd.translate import labels as label
 from stackd.translate.node import Json
 from tests.contract.programs import POLITE, Program
 from tests.contract.seen import Seen
-from tests.fake import FakeEngine
+from tests.fake import Dialect, FakeEngine
 
 IMAGE = "busybox:latest"
 INSTANCE = InstanceName("contract")
@@ -168,8 +168,8 @@ class World(ABC):
 class FakeWorld(World):
     """A world in memory."""
 
-    def __init__(self) -> None:
-        self.fake = FakeEngine()
+    def __init__(self, dialect: Dialect) -> None:
+        self.fake = FakeEngine(dialect=dialect)
         self.fake.add_image(IMAGE)
         super().__init__(self.fake)
 
