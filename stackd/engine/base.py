@@ -68,7 +68,10 @@ class Engine(Protocol):
         """Whether a *new* connection answers `/_ping` in time: the one proof that the engine is not shutting down."""
 
     async def list_containers(self, stack: StackName | None, instance: InstanceName) -> tuple[ContainerRow, ...]:
-        """All containers of a Compose project, running or not; with `stack` None those of every project."""
+        """All containers of a Compose project, running or not; with `stack` None those of every project.
+
+        A row with signature "" must always be inspected: it is too young for the list to show a restart.
+        """
 
     async def inspect_container(self, container: ContainerId) -> ObservedContainer | None:
         """One container, None when it is not there."""
@@ -92,10 +95,17 @@ class Engine(Protocol):
         """Create, and connect the networks that the create call could not name; nothing stays behind if that fails."""
 
     async def start_container(self, container: ContainerId) -> None:
-        """Start; already running is success."""
+        """Start; already running is success.
+
+        `missing`: the container, its network or its namespace's parent is gone (the message tells which); `conflict`:
+        the parent does not run; `failed`: a port is taken, a program or a mount is not there. Never `bad_request`.
+        """
 
     async def stop_container(self, container: ContainerId, grace: float | None) -> None:
-        """Stop with its own signal and grace (seconds, None = the container's); already stopped or gone is success."""
+        """Stop with its own signal and grace (seconds, None = the container's); already stopped or gone is success.
+
+        The deadline is grace + 15 s; with None 10 s are assumed, so give the grace where the container's is longer.
+        """
 
     async def remove_container(self, container: ContainerId, *, volumes: bool) -> None:
         """Remove a container that does not run; gone already is success. Never forced."""
@@ -124,7 +134,11 @@ class Engine(Protocol):
         """Build and tag an image; 60 s without progress is a time-out."""
 
     def events(self) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
-        """Open the event stream (from now on); entered means that the engine has accepted it: list *after* that."""
+        """Open the event stream (from now on); entered means that the engine has accepted it: list *after* that.
+
+        Iteration never ends by itself: the stream's end is EngineError(unavailable). Read on without waiting for
+        anything else: nothing is buffered here, and an engine drops events for a reader that is slow.
+        """
 
     def logs(
         self, container: ContainerId, *, tail: int | None, since: int, follow: bool
