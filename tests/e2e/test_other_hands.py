@@ -61,7 +61,7 @@ def test_a_restart_by_hand_is_not_fought(world: World, daemon: Daemon) -> None:
 
 
 def test_an_open_compose_run_is_untouched_by_edits(world: World, daemon: Daemon) -> None:
-    stack = world.stack(daemon, "run", {"compose.yaml": forever("one", "web")})
+    stack = world.stack(daemon, "open", {"compose.yaml": forever("one", "web")})
     stack.running("one", "web")
     stack.settled()
     environment = {**os.environ, "DOCKER_HOST": world.engine.host}
