@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 
-from stackd.compose.report import Report, quote
+from stackd.compose.report import REDACTED, Report, quote
 from stackd.compose.scalars import go_text
 from stackd.compose.short import ShortVolume, parse_device, parse_port, parse_volume
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, any_secret
@@ -157,9 +157,9 @@ class _Service:
                 message = f"{quote(item)} reads as a Windows drive and names no volume; use a longer name"
                 self._report.warning("drive-letter", message, item.span, path)
             for option in volume.unknown:
-                self._report.warning(
-                    "unknown-option", f'the option "{option}" means nothing for a volume', item.span, path
-                )
+                shown = REDACTED if any_secret(item) else option
+                message = f'the option "{shown}" means nothing for a volume'
+                self._report.warning("unknown-option", message, item.span, path)
             items.append(_volume(volume, item))
         node.items = items
 
