@@ -333,14 +333,14 @@ class World:
 
 
 @contextlib.contextmanager
-def world(host: str) -> Iterator[World]:
+def world(host: str, kind: str = "e", *, quiet: bool = False) -> Iterator[World]:
     """A world on the engine of `host`; at its end the logs are printed, which pytest shows when the test has failed."""
-    prefix = f"e{secrets.token_hex(3)}"
+    prefix = f"{kind}{secrets.token_hex(3)}"
     made = World(Engine(host), Path(tempfile.mkdtemp(prefix=f"stackd-{prefix}-")), prefix)
     made.folder.chmod(0o755)
     try:
         yield made
     finally:
-        for daemon in made.daemons:
+        for daemon in () if quiet else made.daemons:
             sys.stderr.write(f"--- log of {daemon.instance}\n{daemon.tail()}\n")
         made.close()
