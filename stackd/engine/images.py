@@ -33,6 +33,7 @@ async def pull(wire: Wire, ref: str, platform: str, progress: Callable[[Progress
         params["platform"] = platform
     headers = {"X-Registry-Auth": auth} if auth else {}
     doing = f"pull {ref}"
+    progress(Progress(f"pulling {ref}"))
     meter = PullMeter(ref)
     async with wire.stream(Ask("POST", "images/create", doing, params, headers=headers), silence) as stream:
         while (line := await stream.document(silence)) is not None:

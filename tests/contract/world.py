@@ -227,9 +227,10 @@ class DockerWorld(World):
 
     async def docker(self, verb: str, container: str, *options: str) -> None:
         words = [{"kill": "-s", "rm": "-f"}.get(verb, "-t")] if options or verb == "rm" else []
-        await self._cli(verb, *words, *options, container)
+        await self.cli(verb, *words, *options, container)
 
-    async def _cli(self, *words: str) -> str:
+    async def cli(self, *words: str) -> str:
+        """Run the Docker CLI; returns what it printed."""
         process = await asyncio.create_subprocess_exec(
             "docker", "-H", self.host, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
@@ -241,14 +242,14 @@ class DockerWorld(World):
         os.kill(pid, signal.SIGKILL)
 
     async def sicken(self, container: ContainerId) -> None:
-        await self._cli("exec", container, "touch", "/tmp/sick")
+        await self.cli("exec", container, "touch", "/tmp/sick")
 
     async def clean(self) -> None:
         mine = f"label={label.PROJECT}={self.stack}"
         with contextlib.suppress(AssertionError):
             for verb, listing in (("rm -fv", "ps -aq"), ("network rm", "network ls -q"), ("volume rm", "volume ls -q")):
-                if found := (await self._cli(*listing.split(), "--filter", mine)).split():
-                    await self._cli(*verb.split(), *found)
+                if found := (await self.cli(*listing.split(), "--filter", mine)).split():
+                    await self.cli(*verb.split(), *found)
         await self.engine.close()
 
 

@@ -152,7 +152,7 @@ async def test_a_pull_sends_credentials_and_tells_percent(tmp_path: Path, monkey
     async with engine(tmp_path, {"images/create": stream_answer(lines)}) as (made, stub):
         await made.pull_image("reg.test:5000/a/b@sha256:12", "linux/arm64", told.append)
         request = next(request for request in stub.requests if "images/create" in request)
-    assert [progress.percent for progress in told] == [0.0, 35.0, 100.0]
+    assert [progress.percent for progress in told] == [None, 0.0, 35.0, 100.0]
     assert "fromImage=reg.test:5000/a/b" in request.replace("%2F", "/").replace("%3A", ":")
     assert "x-registry-auth: " in request.lower()
 
