@@ -137,14 +137,14 @@ def _tally(stack: StackView) -> str:
     return f"{up}/{len(stack['services'])}"
 
 
+OUT_OF_FORCE = "the newest text has errors: the last good definition stays in force"
+
+
 def _stack_detail(stack: StackView) -> str:
-    errors = sum(found["severity"] == "error" for found in stack["diagnostics"])
-    words = [stack["detail"]] if stack["detail"] else []
-    if errors and stack["generation"]:
-        words.append("the file has errors; the last good definition stays in force")
-    elif not words and stack["waiting_for"]:
-        words.append("waiting for " + ", ".join(stack["waiting_for"]))
-    return "; ".join(words)
+    """One line; the errors of a file are listed below it, so they are not repeated here."""
+    if stack["generation"] and any(found["severity"] == "error" for found in stack["diagnostics"]):
+        return OUT_OF_FORCE
+    return stack["detail"] or "; ".join(stack["waiting_for"])
 
 
 def service_rows(stack: StackView, now: float) -> list[list[Cell]]:
@@ -152,18 +152,24 @@ def service_rows(stack: StackView, now: float) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     for service in stack["services"]:
         started = [r["started_at"] for r in service["replicas"] if r["state"] == "running" and r["started_at"]]
-        ports = dict.fromkeys(port for replica in service["replicas"] for port in replica["ports"])
         rows.append(
             [
                 (service["name"], "name"),
                 (service["state"], style_of(service["state"])),
                 (f"{running_of(service)}/{service['wanted']}", ""),
                 (age(min(started), now) if started else "", ""),
-                (", ".join(ports), ""),
+                (_ports(port for replica in service["replicas"] for port in replica["ports"]), ""),
                 (_service_detail(service), "dim"),
             ]
         )
     return rows
+
+
+def _ports(ports: Iterable[str]) -> str:
+    """Published ports; what is open on all addresses of both families is said once."""
+    known = dict.fromkeys(ports)
+    twins = {port.replace("0.0.0.0:", "[::]:", 1) for port in known if port.startswith("0.0.0.0:")}
+    return ", ".join(port for port in known if port not in twins)
 
 
 SERVICE_HEAD = ("SERVICE", "STATE", "UP", "SINCE", "PORTS", "DETAIL")
@@ -192,7 +198,7 @@ def stack_lines(stack: StackView, now: float, paint: Paint = plain) -> list[str]
         lines += ["", *table(SERVICE_HEAD, service_rows(stack, now), paint)]
     for title, entries in (
         ("overrides", [override_line(override) for override in stack["overrides"]]),
-        ("waiting for", stack["waiting_for"]),
+        ("waiting", stack["waiting_for"]),
         ("not ours, never touched", stack["foreign"]),
     ):
         if entries:
@@ -222,7 +228,7 @@ def service_lines(service: ServiceView, now: float, paint: Paint = plain) -> lis
             (replica["state"], style_of(replica["state"])),
             (replica["health"] if replica["health"] != "none" else "", ""),
             (age(replica["started_at"], now) if replica["state"] == "running" else "", ""),
-            (", ".join(replica["ports"]), ""),
+            (_ports(replica["ports"]), ""),
             (replica["container"][:12], "dim"),
         ]
         for replica in service["replicas"]
@@ -253,7 +259,7 @@ def plan_lines(plan: PlanView, paint: Paint = plain) -> list[str]:
 def _step_state(step: StepView) -> str:
     if step["in_flight"]:
         return step["progress"] or "under way"
-    return "waits for " + ", ".join(step["waits_for"]) if step["waits_for"] else "next"
+    return "; ".join(step["waits_for"]) if step["waits_for"] else "next"
 
 
 def _step_reason(step: StepView) -> str:
@@ -294,8 +300,9 @@ def operations_lines(view: OperationsView, paint: Paint = plain) -> list[str]:
 def event_line(event: EventView, paint: Paint = plain) -> str:
     """A line of the history."""
     scope = f"{event['stack']}/{event['service']}" if event["service"] else event["stack"]
-    words = (paint("dim", event["at"]), paint("name", clean(scope)), clean(event["type"]), clean(event["message"]))
-    return "  ".join(words)
+    where, kind = clean(scope), clean(event["type"])
+    gaps = " " * max(2, 18 - len(where)), " " * max(2, 22 - len(kind))
+    return f"{paint('dim', event['at'])}  {paint('name', where)}{gaps[0]}{kind}{gaps[1]}{clean(event['message'])}"
 
 
 def log_line(entry: LogView, width: int = 0, *, timestamps: bool = False, paint: Paint = plain) -> str:

@@ -25,10 +25,14 @@ from stackd.cli.progress import Progress
 from stackd.cli.render import out, out_json
 
 if TYPE_CHECKING:
-    from stackd.api.schemas import OperationView
+    from stackd.api.schemas import OperationView, StackView
 
 LOOK = 0.5
 """Seconds between two looks while waiting."""
+
+
+FRUITLESS = ("failed", "cancelled", "superseded")
+"""The states of an operation that came to nothing."""
 
 
 def _verb(verb: str, summary: str) -> click.Command:
@@ -48,11 +52,21 @@ def _verb(verb: str, summary: str) -> click.Command:
             operation = _wait(daemon, operation, timeout, quiet=as_json)
         if as_json:
             out_json(operation)
-        else:
+        elif operation["state"] not in FRUITLESS:
             out([text.operation_line(operation)])
         _judge(operation, timeout, detach)
+        if verb == "up" and not detach:
+            _check_in_force(daemon.stack(stack))
 
     return command
+
+
+def _check_in_force(stack: StackView) -> None:
+    """`up` means as the files say now: end with 6 when they say what cannot be."""
+    errors = [found for found in stack["diagnostics"] if found["severity"] == "error"]
+    if errors:
+        lines = (line for found in errors for line in text.diagnostic_lines(found))
+        raise Stop(Exit.INVALID, f"{stack['name']}: {text.OUT_OF_FORCE}", *lines)
 
 
 def _wait(daemon: Client, operation: OperationView, timeout: float, *, quiet: bool) -> OperationView:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -15,6 +16,9 @@ from stackd.cli.common import as_json, client, refusals_end_it
 from stackd.cli.exits import Exit, Stop
 from stackd.cli.places import stacks_dirs
 from stackd.cli.render import out, out_json
+
+if TYPE_CHECKING:
+    from stackd.api.schemas import StacksView
 
 NOT_RUNNING = "stackd is not running; start it: systemctl --user start stackd"
 
@@ -41,10 +45,24 @@ def add_command(directory: Path, name: str | None, into: Path | None, as_json: b
         out_json({"link": str(link), "folder": str(folder), "changed": changed})
         return
     out([f"{'linked' if changed else 'linked already'}: {link} -> {folder}"])
-    if running:
-        out(["stackd reads it now and starts its services; watch it: stackd status"])
-    else:
-        out([f"its services start once stackd runs; {NOT_RUNNING}"])
+    out(_what_comes(folder) if running else [f"its services start once stackd runs; {NOT_RUNNING}"])
+
+
+def _what_comes(folder: Path) -> list[str]:
+    """Have the daemon read it now, so that it knows the stack when this command ends; what it does with it."""
+    from stackd.api.text import diagnostic_lines
+
+    stacks = cast("StacksView", client().send("POST", "/v1/rescan"))["stacks"]
+    mine = next((stack for stack in stacks if stack["folder"] == str(folder)), None)
+    if mine is None:
+        return ["stackd reads it within a minute and starts its services; watch it: stackd status"]
+    found = [line for entry in mine["diagnostics"] for line in diagnostic_lines(entry)]
+    if any(entry["severity"] == "error" for entry in mine["diagnostics"]):
+        return [
+            *found,
+            f"stackd starts {mine['name']} as soon as the file is right; watch it: stackd status {mine['name']}",
+        ]
+    return [*found, f"stackd starts {mine['name']} now; watch it: stackd status {mine['name']}"]
 
 
 def _link(link: Path, folder: Path) -> bool:

@@ -140,7 +140,7 @@ async def test_a_plan_tells_why_and_what_it_waits_for() -> None:
             Why.CONFIG_CHANGED,
             "edited",
             (change,),
-            ("db to be healthy",),
+            ("waiting for db",),
             False,
             "",
         )
@@ -148,8 +148,8 @@ async def test_a_plan_tells_why_and_what_it_waits_for() -> None:
         text = (await api.get("/v1/stacks/blog/plan", Accept="text/plain")).text
         assert text.splitlines() == [
             "blog: 1 step, restarts 1 of 2",
-            "  ACTION  WHAT        NOW                         WHY",
-            "  create  blog-web-1  waits for db to be healthy  edited: environment.X: 1 -> 2 (compose.yaml:14:7)",
+            "  ACTION  WHAT        NOW             WHY",
+            "  create  blog-web-1  waiting for db  edited: environment.X: 1 -> 2 (compose.yaml:14:7)",
         ]
         steps = (await api.get("/v1/stacks/blog/plan")).json["steps"]
         assert isinstance(steps, list)

@@ -100,7 +100,7 @@ async def test_people_read_the_history_as_text() -> None:
     async with serving() as api:
         await api.control.note("web exited 137\x1b[2J")
         answer = await api.get("/v1/events", Accept="text/plain")
-        assert answer.text == "2023-11-14T22:13:20.000Z  blog/web  service.state  web exited 137 [2J\n"
+        assert answer.text == "2023-11-14T22:13:20.000Z  blog/web          service.state         web exited 137 [2J\n"
 
 
 @pytest.mark.parametrize("cursor", [1, 99])

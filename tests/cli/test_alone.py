@@ -196,7 +196,8 @@ async def test_with_a_daemon_add_and_remove_tell_what_it_will_do(tmp_path: Path)
     async with serving(replace(stack("shop"), folder=str(made))) as api:
         api.control.stacks_dirs = (str(stacks),)
         run = Cli(tmp_path, api.path)
-        assert "stackd reads it now" in (await run("add", "app")).out
+        assert (await run("add", "app")).out.endswith("stackd starts shop now; watch it: stackd status shop\n")
+        assert api.control.scans == 1
         ended = await run("remove", "shop")
         assert ended.out.splitlines()[0] == f"unlinked: {stacks}/app -> {made}"
         assert "volumes and files stay" in ended.out

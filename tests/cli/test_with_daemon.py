@@ -68,7 +68,7 @@ async def test_status_of_all_shows_what_is_wrong_and_where(tmp_path: Path) -> No
         assert ended.code == 0
         assert ended.out == (
             "STACK  STATE     SERVICES  DETAIL\n"
-            "blog   running   2/2       the file has errors; the last good definition stays in force\n"
+            "blog   running   2/2       the newest text has errors: the last good definition stays in force\n"
             "shop   degraded  2/2       web crashes\n"
             "\n"
             '/srv/blog/compose.yaml:14:9: error[bad-port]: "80:80:80:80" is not HOST:CONTAINER[/PROTO]\n'
@@ -173,8 +173,17 @@ async def test_what_came_to_nothing_ends_with_1(tmp_path: Path, state: str) -> N
             ended = await stackd("up", "blog")
         else:
             ended = await stackd("up", "blog", "-d")
-        assert ended.code == 1
-        assert "web exited 1" in ended.err
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.err.count("web exited 1") == 1
+
+
+async def test_up_ends_with_6_while_the_newest_text_is_not_in_force(tmp_path: Path) -> None:
+    async with world(tmp_path, replace(stack(), diagnostics=(BROKEN,))) as (api, stackd):
+        api.control.answers = done
+        ended = await stackd("up", "blog")
+        assert ended.code == 6
+        assert "the last good definition stays in force\n  /srv/blog/compose.yaml:14:9: error[bad-port]" in ended.err
+        assert (await stackd("restart", "blog")).code == 0
 
 
 async def test_what_is_not_done_in_time_ends_with_4_and_goes_on(tmp_path: Path) -> None:
@@ -230,7 +239,7 @@ async def test_interrupted_it_ends_with_130(tmp_path: Path) -> None:
         process = await stackd.start("events", "-f", "--from", "oldest")
         await api.control.note("one")
         assert process.stdout is not None
-        assert b"blog/web  service.state  one" in await process.stdout.readline()
+        assert b"blog/web          service.state         one" in await process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()
         assert (process.returncode, err.strip()) == (130, b"")
