@@ -26,6 +26,8 @@ DEATH_WAIT = 0.5
 """After a `die` that follows a `kill`, how long a `stop` may still come."""
 PROOF_WAIT = 6.0
 """How long a stop may stay unattributed before it counts as a crash."""
+KILLED_WITHIN = 15.0
+"""A death this soon after a signal is that signal's doing (the engine's own grace is 10 s)."""
 OUTAGE_SLACK = 30.0
 """How long before the break of contact a run may have been ended by an engine that was shutting down."""
 KEPT_DEATHS = 20
@@ -95,9 +97,19 @@ def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: 
             return Ended(End.WAIT, "it was stopped or killed; finding out by whom", until)
     if _with_engine(view, container):
         return Ended(End.ENGINE, "it ended when the engine stopped")
+    if evidence is not None and _killed(evidence, container):
+        return Ended(End.CRASHED, f"killed by another hand, {_exit_text(container)}")
     if container.exit_code == 0 and policy.condition is not RestartCondition.ALWAYS:
         return Ended(End.COMPLETED, _exit_text(container))
     return Ended(End.CRASHED, _exit_text(container))
+
+
+def _killed(evidence: Evidence, container: ObservedContainer) -> bool:
+    """Whether a signal from outside came shortly before the death of this run: exit 0 is then no success of its own."""
+    if evidence.verdict in (Verdict.OWN, Verdict.RESTARTED) or evidence.started_at not in (0.0, container.started_at):
+        return False
+    kill, died = evidence.kill_at, evidence.died_at
+    return kill is not None and (died is None or died - kill <= KILLED_WITHIN)
 
 
 def _with_engine(view: View, container: ObservedContainer) -> bool:
@@ -151,6 +163,8 @@ def _note(view: View, target: Target, container: ObservedContainer, ledger: Serv
         return _note_health_restart(ledger, run, now)
     if run in ledger.completed or any(death.run == run for death in ledger.deaths):
         return ledger
+    if not view.host.engine_up:
+        return ledger  # whatever ended now may have ended with the engine
     how = ended(replace(view, ledger=Ledger({target.service: ledger})), container, target.spec.restart, now)
     if how.end is End.COMPLETED:
         others = frozenset(old for old in ledger.completed if old.container != run.container)

@@ -155,9 +155,12 @@ class View:
 
     @property
     def alive(self) -> bool:
-        """Whether there is still anything to keep: a definition, containers or networks of ours, a call in flight."""
+        """Whether there is still anything to keep: a definition, containers or networks of ours, a call in flight.
+
+        Not read yet is not absent: what was asked of a stack must outlast the time until its file is read.
+        """
         seen = self.observed is None or bool(self.observed.containers or self.observed.networks)
-        return self.desired is not None or seen or bool(self.running)
+        return self.desired is not None or seen or bool(self.running) or not self.host.sources_loaded
 
 
 @dataclass(frozen=True, slots=True)

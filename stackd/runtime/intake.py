@@ -53,6 +53,7 @@ class Intake:
     def __init__(self, inlets: Inlets) -> None:
         self._in = inlets
         self._proofs: set[asyncio.Task[None]] = set()
+        self._suspect = asyncio.Event()
         self._problem = "not connected yet"
         self._version = ""
 
@@ -92,10 +93,12 @@ class Intake:
             )
             await self.resync()
             self._problem = ""
+            self._suspect.clear()
             log.info("connected to engine %s, API %s.%s", info.version, *info.api_version)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ping(), name="engine ping")
                 tasks.create_task(self._resync_often(), name="engine resync")
+                tasks.create_task(self._suspected(), name="engine suspected")
                 async for event in events:
                     await self._take(event)
 
@@ -104,6 +107,11 @@ class Intake:
             await asyncio.sleep(PING_EVERY)
             if not await self._in.engine.ping_fresh(PING_TIMEOUT):
                 raise EngineError(EngineErrorKind.UNAVAILABLE, "the engine does not answer a fresh connection")
+
+    async def _suspected(self) -> None:
+        """An engine that shuts down refuses fresh connections long before its event stream ends: believe the former."""
+        await self._suspect.wait()
+        raise EngineError(EngineErrorKind.UNAVAILABLE, "the engine refuses new connections: it is shutting down")
 
     async def _resync_often(self) -> None:
         while True:
@@ -224,6 +232,8 @@ class Intake:
             return  # it runs again, or contact broke
         if not proven or not self._in.store.host.on_external_stop_hold:
             self._in.store.put_evidence(stack, replace(now, verdict=Verdict.UNPROVEN))
+            if not proven:
+                self._suspect.set()
             return
         await self._hold(stack, now)
         self._in.store.put_evidence(stack, replace(now, verdict=Verdict.FOREIGN_STOP))

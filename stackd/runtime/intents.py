@@ -140,6 +140,14 @@ class Intents:
                     if request.verb in (Verb.PULL, Verb.BUILD):
                         self._drop(view.stack, request)
 
+    def forget(self, stack: StackName) -> None:
+        """A stack is gone for good: nothing that was asked of it stands any longer."""
+        view = self._store.view(stack)
+        self._journal.forget_stack(stack, view.overrides, view.requests)
+        for tracked in list(self._tracked.values()):
+            if tracked.operation.request.stack == stack and tracked.operation.state not in OVER:
+                self._finish(tracked.operation, OperationState.SUCCEEDED, "the stack is gone")
+
     def _has_changed(self, tracked: _Tracked) -> bool:
         stack, services = tracked.operation.request.stack, tracked.operation.request.services
         return any(

@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -150,6 +150,15 @@ class Journal:
     def forget_revision(self, stack: StackName) -> None:
         """The stack is gone for good."""
         self._put(Table.REVISIONS, stack, None)
+
+    def forget_stack(self, stack: StackName, overrides: Iterable[Override], requests: Iterable[Request]) -> None:
+        """Nothing of a stack is left: what was asked of it must not meet another one of its name, later."""
+        for override in overrides:
+            self._put(Table.OVERRIDES, _override_key(override), None)
+        for request in requests:
+            self.delete_request(request.id)
+        self.save_ledger(stack, Ledger())
+        self.save_condemned(stack, {})
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep one small fact (the event cursor, the instance)."""

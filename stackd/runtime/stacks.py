@@ -63,5 +63,6 @@ class Stacks:
                 lasted = self._loop.clock().mono - begun
                 delay = FIRST_RETRY if lasted > LAST_RETRY else min(delay * 2, LAST_RETRY)
                 await asyncio.sleep(delay)
+        self._loop.intents.forget(stack)
         self._loop.store.forget(stack)
         self._tasks.pop(stack, None)
