@@ -22,6 +22,10 @@ from stackd.model.spec import BuildSpec
 _BESIDE = ".stackd.Dockerfile"
 """The name in the tar of a Dockerfile that is not in the context."""
 
+_END_OF_ARCHIVE = 2 * tarfile.BLOCKSIZE
+"""The library pads beyond it. An engine stops reading there, and with a rest unread it does not notice that the client
+hangs up: a cancelled build would go on (seen on 20.10)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:
@@ -55,6 +59,8 @@ def _pack(root: Path, build: BuildSpec) -> Packed:
                 entry = tarfile.TarInfo(name)
                 entry.size = len(text)
                 tar.addfile(entry, io.BytesIO(text))
+            end = tar.offset + _END_OF_ARCHIVE
+        file.truncate(end)
         file.seek(0)
     except BaseException:
         file.close()
