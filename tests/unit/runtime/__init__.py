@@ -1,0 +1,1 @@
+"""The daemon's insides, put together as the daemon does, on an engine in memory."""
