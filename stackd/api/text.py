@@ -6,6 +6,7 @@ the caller's: `paint(style, text)` sees the words after they were aligned.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -159,7 +160,7 @@ def service_rows(stack: StackView, now: float) -> list[list[Cell]]:
                 (f"{running_of(service)}/{service['wanted']}", ""),
                 (age(min(started), now) if started else "", ""),
                 (_ports(port for replica in service["replicas"] for port in replica["ports"]), ""),
-                (_service_detail(service), "dim"),
+                (_service_detail(service, now), "dim"),
             ]
         )
     return rows
@@ -175,8 +176,12 @@ def _ports(ports: Iterable[str]) -> str:
 SERVICE_HEAD = ("SERVICE", "STATE", "UP", "SINCE", "PORTS", "DETAIL")
 
 
-def _service_detail(service: ServiceView) -> str:
+def _service_detail(service: ServiceView, now: float) -> str:
     words = [service["detail"]] if service["detail"] else []
+    next_at = service["restart"]["next_at"]
+    left = datetime.fromisoformat(next_at).timestamp() - now if next_at else 0.0
+    if left > 0:
+        words.append(f"failure {service['restart']['attempt']}, next try in {math.ceil(left)}s")
     override = service["override"]
     if override is not None and not words:
         words.append(override_line(override))
@@ -210,7 +215,7 @@ def stack_lines(stack: StackView, now: float, paint: Paint = plain) -> list[str]
 
 def service_lines(service: ServiceView, now: float, paint: Paint = plain) -> list[str]:
     """All of one service."""
-    detail = _service_detail(service)
+    detail = _service_detail(service, now)
     restart = service["restart"]
     lines = [
         f"{paint('name', service['name'])}: {paint(style_of(service['state']), service['state'])}"

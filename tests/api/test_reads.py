@@ -14,7 +14,7 @@ from stackd.model.plan import FieldChange, Why
 from stackd.model.status import PlanStatus, StackState, StepStatus
 from stackd.model.view import ServiceState
 from tests.api.world import serving
-from tests.fake.control import WELL, service, stack
+from tests.fake.control import NOON, WELL, service, stack
 
 
 async def test_livez_answers_even_when_nothing_works() -> None:
@@ -93,6 +93,14 @@ async def test_people_get_a_table() -> None:
         stack_text = (await api.get("/v1/stacks/blog", Accept="text/plain")).text
         assert "web      running  1/1  5m     0.0.0.0:8080->80/tcp" in stack_text
         assert "policy" not in (await api.get("/v1/stacks/blog/services/web", Accept="text/plain")).text
+
+
+async def test_people_see_when_the_next_try_is() -> None:
+    failing = service("web", ServiceState.BACKING_OFF, detail="exited 3", up=0)
+    curve = replace(failing.restart, attempt=4, next_at=NOON + 307.5)
+    async with serving(stack("blog", replace(failing, restart=curve))) as api:
+        text = (await api.get("/v1/stacks/blog", Accept="text/plain")).text
+        assert "web      backing_off  0/1  exited 3; failure 4, next try in 8s\n" in text
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/plain;q=0.1, application/json", "text/html"])
