@@ -94,5 +94,7 @@ async def running(place: Path, engine: FakeEngine) -> AsyncIterator[Running]:
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for a state."""
     async with asyncio.timeout(20):
-        while not holds():
+        while True:
+            if holds():
+                return
             await asyncio.sleep(0.01)
