@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.bed.api import Bed
+from tests.e2e import machine as machines
 from tests.e2e import world as worlds
 
 
@@ -21,3 +22,10 @@ def world() -> Iterator[worlds.World]:
 def daemon(world: worlds.World) -> worlds.Daemon:
     """A running daemon in that world."""
     return world.daemon()
+
+
+@pytest.fixture
+def machine() -> Iterator[machines.Machine]:
+    """A machine with a real systemd, and stackd installed for its user."""
+    with machines.machine(Bed.current()) as made:
+        yield made

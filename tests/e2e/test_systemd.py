@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.bed.api import Bed
 from tests.e2e import machine as machines
 from tests.e2e.machine import Machine
 from tests.e2e.stacks import forever
 from tests.e2e.world import until
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timeout(240)]
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    """A machine with stackd installed."""
-    with machines.machine(Bed.current()) as made:
-        yield made
 
 
 def test_it_is_started_keeps_a_stack_and_leaves_it_running_at_the_end(machine: Machine) -> None:
