@@ -21,9 +21,9 @@ types: .venv/ready
 fresh: .venv/ready          ## the README's commands in clean systems: Debian 12 and 13, root and a user
 	@$(BIN)/python -m tests.newcomer
 
-bench: .venv/ready
-	$(BED) up
-	$(BED) exec -- $(CURDIR)/$(BIN)/python -m tests.bench
+bench: .venv/ready          ## the same work on stackd, docker compose and bare engine calls; writes docs/performance.md
+	@$(BED) --name bench up --only busybox
+	@$(BED) --name bench exec -- $(CURDIR)/$(BIN)/python -m tests.bench --write
 
 clean:                      ## the bed's engine and what it stored, and the environment
 	$(BED) clean
