@@ -9,7 +9,7 @@ import difflib
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stackd import __version__
 from stackd.core.ownership import ours
@@ -121,6 +121,9 @@ class Commands:
         if verb is Verb.RECONCILE:
             await self._parts.source.rescan()
         await self._set_overrides(self._parts.store.view(stack), verb, services, by)
+        return await self._ask(stack, verb, services, by)
+
+    async def _ask(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
         now = self._parts.clock().wall
         targets = _targets(self._parts.store.view(stack), verb, services)
         request = Request(self._parts.intents.new_id(), stack, verb, services, by, now, targets)
@@ -132,13 +135,14 @@ class Commands:
             case Verb.UP | Verb.START | Verb.RESTART:
                 scope = [o for o in view.overrides if not services or o.service is None or o.service in services]
                 gone = [o for o in scope if o.kind in (OverrideKind.STOPPED, OverrideKind.HELD, OverrideKind.PAUSED)]
+                await intents.put(*_narrowed(view, gone, services))
                 await intents.release(view.stack, gone, f"{verb} asked for by {by}")
             case Verb.DOWN:
                 await intents.put(self._override(view, None, "down was asked for", by))
             case Verb.STOP:
                 project = view.desired.project if view.desired else None
-                for service in services or tuple(project.services if project else ()):
-                    await intents.put(self._override(view, service, "stop was asked for", by))
+                scopes = services or tuple(project.services if project else ())
+                await intents.put(*(self._override(view, one, "stop was asked for", by) for one in scopes))
             case Verb.PULL | Verb.BUILD | Verb.RECONCILE:
                 pass
 
@@ -188,7 +192,8 @@ class Commands:
         view = self._view(stack)
         gone = [override for override in view.overrides if override.service == service]
         if gone:
-            await self.submit(stack, Verb.START, (service,) if service is not None else (), by)
+            await self._parts.intents.release(stack, gone, f"released by {by}")
+            await self._ask(stack, Verb.START, (service,) if service is not None else (), by)
         return bool(gone)
 
     # Following
@@ -218,6 +223,23 @@ class Commands:
     async def rescan(self) -> None:
         """See `Control.rescan`."""
         await self._parts.source.rescan()
+
+
+def _narrowed(view: View, gone: list[Override], services: tuple[ServiceName, ...]) -> list[Override]:
+    """What remains of an override of the whole stack when only `services`, and what they need, are released from it."""
+    project = view.desired.project if view.desired else None
+    wide = next((override for override in gone if override.service is None), None)
+    if wide is None or project is None or not services:
+        return []
+    free, more = set[ServiceName](), list(services)
+    while more:
+        name = more.pop()
+        if name not in free and name in project.services:
+            free.add(name)
+            more += [one.service for one in project.services[name].depends_on if one.required]
+    own = {override.service for override in view.overrides}
+    left = (name for name in project.services if name not in free and name not in own)
+    return [replace(wide, service=name, definition=definition_of(view, name)) for name in left]
 
 
 def _told(text: str, percent: float | None) -> str:

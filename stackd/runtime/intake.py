@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from stackd.core.ownership import is_ours
 from stackd.engine.base import Engine
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import EngineEvent, EventKind, Evidence, Verdict
@@ -162,7 +163,8 @@ class Intake:
                     observer.look(stack)
             case _:
                 if event.stack in store.names():
-                    await self._container_event(event)
+                    if not self._is_foreign(event):
+                        await self._container_event(event)
                     observer.look(event.stack, event.container)
 
     def _concerned(self, event: EngineEvent) -> list[StackName]:
@@ -210,11 +212,19 @@ class Intake:
         seen = self._in.store.view(stack).observed
         return next((one for one in seen.containers if one.id == container), None) if seen else None
 
+    def _is_foreign(self, event: EngineEvent) -> bool:
+        """Whether it is about a container that only bears the stack's name: what is done to it says nothing of ours."""
+        container = self._container(event.stack, event.container)
+        return container is not None and not is_ours(container, self._in.store.view(event.stack))
+
     def _stopped(self, event: EngineEvent, evidence: Evidence) -> None:
         """Somebody asked the engine to stop it. We did, or the engine shuts down, or a person: find out."""
         store = self._in.store
         if event.container in store.view(event.stack).condemned:
             store.put_evidence(event.stack, replace(evidence, stop_at=self._in.clock().mono, verdict=Verdict.OWN))
+            return
+        if evidence.kill_at is None:  # it was begun before we listened, perhaps by an earlier life of ours
+            store.put_evidence(event.stack, replace(evidence, stop_at=self._in.clock().mono))
             return
         pending = replace(evidence, stop_at=self._in.clock().mono, verdict=Verdict.PENDING)
         store.put_evidence(event.stack, pending)

@@ -44,17 +44,24 @@ class Intents:
 
     # Overrides
 
-    async def put(self, override: Override) -> None:
-        """Set an override, replacing those of the same scope; on disk when this returns."""
-        replaced = [o for o in self._of(override.stack, override.service) if o.kind is not override.kind]
-        await self._journal.put_override(override)
-        self._set(override.stack, drop=[*replaced, *self._of(override.stack, override.service)], add=(override,))
-        for old in replaced:
-            await self._journal.delete_override(old)
-        data = {"kind": override.kind.value, "by": override.by}
-        self._history.add(
-            override.stack, override.service, "override.set", f"{override.kind}: {override.reason}", **data
-        )
+    async def put(self, *overrides: Override) -> None:
+        """Set overrides of one stack, replacing those of the same scopes; on disk when this returns.
+
+        They come into force together: a stop of several services keeps their order.
+        """
+        if not overrides:
+            return
+        await asyncio.gather(*(self._journal.put_override(override) for override in overrides))
+        stack, scopes = overrides[0].stack, {override.service for override in overrides}
+        old = [one for one in self._store.view(stack).overrides if one.service in scopes]
+        self._set(stack, drop=old, add=overrides)
+        new = {(override.service, override.kind) for override in overrides}
+        for one in old:
+            if (one.service, one.kind) not in new:
+                await self._journal.delete_override(one)
+        for override in overrides:
+            text, kind = f"{override.kind}: {override.reason}", override.kind.value
+            self._history.add(stack, override.service, "override.set", text, kind=kind, by=override.by)
 
     async def release(self, stack: StackName, overrides: Iterable[Override], why: str) -> bool:
         """Delete overrides; whether there were any."""
@@ -65,9 +72,6 @@ class Intents:
             text = f"no longer {override.kind}: {why}"
             self._history.add(stack, override.service, "override.released", text, kind=override.kind.value)
         return bool(gone)
-
-    def _of(self, stack: StackName, service: ServiceName | None) -> list[Override]:
-        return [o for o in self._store.view(stack).overrides if o.service == service]
 
     def _set(self, stack: StackName, drop: Iterable[Override], add: tuple[Override, ...] = ()) -> None:
         gone = set(drop)

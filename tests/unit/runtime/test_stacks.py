@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.fake.engine import FakeEngine
+from tests.unit.core.dsl import service
 from tests.unit.runtime.world import STACK, running, until
 
 
@@ -21,7 +22,7 @@ async def test_a_stack_that_is_gone_leaves_no_stop_for_a_later_one_of_its_name(t
 
 async def test_a_stop_stands_though_the_engine_is_seen_before_the_files_are_read(tmp_path: Path) -> None:
     async with running(tmp_path, FakeEngine()) as daemon:
-        daemon.load("web")
+        daemon.load(service("web"))
         await daemon.intents.put(daemon.override())
     engine = FakeEngine()
     async with running(tmp_path, engine) as again:
@@ -29,6 +30,6 @@ async def test_a_stop_stands_though_the_engine_is_seen_before_the_files_are_read
         seen = again.store.view(STACK).version
         again.store.wake(STACK)
         await until(lambda: again.store.decided_version(STACK) > seen)
-        again.load("web")
+        again.load(service("web"))
         await until(lambda: again.store.decision(STACK) is not None)
         assert [override.reason for override in again.store.view(STACK).overrides] == ["asked"]

@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from stackd.model.ids import InstanceName, ServiceName, StackName
+from stackd.model.ids import ContainerId, InstanceName, ServiceName, StackName
+from stackd.model.observed import ObservedContainer
 from stackd.model.override import Override, OverrideKind
+from stackd.model.spec import ServiceSpec
 from stackd.model.view import DesiredStack, HostFacts, Ledger, Now
+from stackd.runtime.commands import Commands, Parts
 from stackd.runtime.database import Bounds
 from stackd.runtime.history import History
 from stackd.runtime.intake import Inlets, Intake
@@ -22,8 +25,10 @@ from stackd.runtime.observer import Observer
 from stackd.runtime.reconciler import Loop
 from stackd.runtime.stacks import Stacks
 from stackd.runtime.store import Store
+from stackd.source.scan import SourceSettings
+from stackd.source.source import Source, SourceOptions
 from tests.fake.engine import FakeEngine
-from tests.unit.core.dsl import project, service
+from tests.unit.core.dsl import project
 
 STACK = StackName("app")
 OURS = InstanceName("ours")
@@ -32,6 +37,15 @@ OURS = InstanceName("ours")
 def clock() -> Now:
     """Both clocks."""
     return Now(time.monotonic(), time.time())
+
+
+class _Nobody:
+    """Hears what is found on the disk, which is nothing."""
+
+    def publish(self, desired: DesiredStack) -> None: ...
+    def withdraw(self, stack: StackName) -> None: ...
+    def frozen(self, reason: str) -> None: ...
+    def loaded(self) -> None: ...
 
 
 class Running:
@@ -54,15 +68,34 @@ class Running:
             overrides = tuple(one for one in self.contents.overrides if one.stack == name)
             self.store.restore(name, Ledger(), {}, overrides, ())
 
-    def load(self, *names: str) -> None:
-        """The stack's file has been read, and these are its services."""
-        self.store.set_desired(DesiredStack(STACK, project(*(service(name) for name in names)), generation=1))
+    def load(self, *services: ServiceSpec) -> None:
+        """The stack's file has been read, and these are its services; their images are there."""
+        for one in services:
+            self.engine.add_image(one.image)
+        self.store.set_desired(DesiredStack(STACK, project(*services), generation=1))
         self.loaded()
         self.observer.look(STACK)
+
+    def commands(self) -> Commands:
+        """What the API would ask; there are no files to read."""
+        source = Source(SourceOptions(SourceSettings((), {})), _Nobody(), dict, self.journal, {})
+        parts = (self.engine, self.store, self.intents, self.jobs, self.history, self.journal, self.intake, source)
+        return Commands(Parts(*parts, clock))
+
+    def running(self, *names: str) -> bool:
+        """Whether each of these services has a running container and all is done."""
+        seen, decision = self.store.view(STACK).observed, self.store.decision(STACK)
+        up = {str(one.service) for one in seen.containers if one.running} if seen else set()
+        return up == {*names} and decision is not None and not decision.plan.steps
 
     def loaded(self) -> None:
         """All files have been read."""
         self.store.update_host(sources_loaded=True)
+
+    def box(self, container: ContainerId) -> ObservedContainer | None:
+        """A container as the daemon sees it."""
+        seen = self.store.view(STACK).observed
+        return next((one for one in seen.containers if one.id == container), None) if seen else None
 
     def override(self, name: str | None = None) -> Override:
         """A stop that a person asked for."""

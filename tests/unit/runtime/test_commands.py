@@ -1,0 +1,50 @@
+"""Verbs, from the request to what the engine is asked to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stackd.model.ids import ServiceName
+from stackd.model.override import OverrideKind, Verb
+from tests.fake.engine import FakeEngine
+from tests.unit.core.dsl import needs, service
+from tests.unit.runtime.world import STACK, Running, running, until
+
+DB, WEB, JOBS = ServiceName("db"), ServiceName("web"), ServiceName("jobs")
+APP = (service("db"), service("web", needs("db")), service("jobs"))
+
+
+async def up(daemon: Running) -> None:
+    daemon.load(*APP)
+    await until(lambda: daemon.running("db", "web", "jobs"))
+
+
+async def test_a_stop_of_the_whole_stack_stops_dependents_before_what_they_need(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as daemon:
+        await up(daemon)
+        names = {container.id: container.name for container in engine.containers.values()}
+        await daemon.commands().submit(STACK, Verb.STOP, (), "a test")
+        await until(lambda: daemon.running())
+        order = [names[call.args[0]] for call in engine.called("stop_container")]  # type: ignore[index]
+        assert order.index("app-web-1") < order.index("app-db-1")
+
+
+async def test_a_start_of_one_service_leaves_the_rest_of_a_stack_that_is_down_stopped(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        await daemon.commands().submit(STACK, Verb.DOWN, (), "a test")
+        await until(lambda: daemon.running())
+        await daemon.commands().submit(STACK, Verb.START, (WEB,), "a test")
+        await until(lambda: daemon.running("db", "web"))
+        assert [one.service for one in daemon.store.view(STACK).overrides] == [JOBS]
+
+
+async def test_releasing_one_services_hold_does_not_bring_back_a_stack_that_is_down(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        commands = daemon.commands()
+        await commands.put_override(STACK, JOBS, OverrideKind.HELD, "", "a test", None)
+        await commands.submit(STACK, Verb.DOWN, (), "a test")
+        assert await commands.drop_override(STACK, JOBS, "a test")
+        assert [one.service for one in daemon.store.view(STACK).overrides] == [None]
