@@ -114,7 +114,7 @@ async def test_a_cancelled_build_ends_in_the_engine_too(real: DockerWorld, tmp_p
 
     async def steps_running(wanted: bool) -> None:
         async with asyncio.timeout(15):
-            while (step in await real.cli("ps", "--no-trunc", "--format", "{{.Command}}")) is not wanted:
+            while (step in await real.cli("ps", "--no-trunc", "--format", "{{.Command}}")) is not wanted:  # noqa: ASYNC110 (only asking tells)
                 await asyncio.sleep(0.05)
 
     dockerfile = f"FROM {IMAGE}\nRUN {step}\n"

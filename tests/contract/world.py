@@ -222,7 +222,7 @@ class DockerWorld(World):
     async def trapped(self, container: ContainerId) -> None:
         status = Path(f"/proc/{(await self.look(container)).pid}/status")
         async with asyncio.timeout(10):
-            while not _signals(status.read_text(), "SigCgt", "SigIgn"):  # noqa: ASYNC110 (only asking tells)
+            while not _traps(status.read_text()):  # noqa: ASYNC110 (only asking tells)
                 await asyncio.sleep(0.01)
 
     async def docker(self, verb: str, container: str, *options: str) -> None:
@@ -253,11 +253,8 @@ class DockerWorld(World):
         await self.engine.close()
 
 
-def _signals(status: str, *masks: str) -> int:
-    """Which signals a process has set something for (but CHLD, that a shell always has), from /proc/PID/status."""
-    found = (line.split() for line in status.splitlines())
-    bits = 0
-    for words in found:
-        if words and words[0].rstrip(":") in masks:
-            bits |= int(words[1], 16)
-    return bits & ((1 << (signal.SIGTERM - 1)) | (1 << (signal.SIGHUP - 1)))
+def _traps(status: str) -> bool:
+    """Whether /proc/PID/status is a shell's (not the runtime's before it) that has set TERM or HUP."""
+    told = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    set_up = int(told.get("SigCgt", "0"), 16) | int(told.get("SigIgn", "0"), 16)
+    return told.get("Name") == "sh" and bool(set_up & (1 << (signal.SIGTERM - 1) | 1 << (signal.SIGHUP - 1)))
