@@ -1,7 +1,7 @@
 """Where each field of a service was written, and how it may be shown.
 
 Law: every leaf has a path (`environment.MODE`, `ports.80/tcp`, `command`), a span and a printable value; what a secret
-key holds, what `.env` contributed to and the user part of URLs never appear.
+key or flag holds, what `.env` contributed to and the user part of URLs never appear.
 What this module does NOT do: compare (`explain`).
 """
 
@@ -11,7 +11,7 @@ import shlex
 from dataclasses import dataclass, field
 
 from stackd.compose.normalise import IMPLICIT, items, pairs, text
-from stackd.compose.report import REDACTED, printable, secret_key
+from stackd.compose.report import REDACTED, printable, printable_words, secret_key
 from stackd.compose.scalars import go_text
 from stackd.compose.tree import Map, Node, Scalar, Seq, any_secret
 from stackd.errors import Span
@@ -80,9 +80,11 @@ def _leaves(out: Description, path: str, node: Node) -> None:
 
 def _words(out: Description, path: str, node: Node) -> None:
     if isinstance(node, Seq):
-        value = shlex.join(go_text(item.value) for item in node.items if isinstance(item, Scalar))
+        found = [go_text(item.value) for item in node.items if isinstance(item, Scalar)]
+        value = shlex.join(printable_words(found)).replace(f"'{REDACTED}'", REDACTED)
     else:
-        value = "" if not isinstance(node, Scalar) or node.value is None else go_text(node.value)
+        given = "" if not isinstance(node, Scalar) or node.value is None else go_text(node.value)
+        value = " ".join(printable_words([given]))
     out.add(path, node.span, value, secret=any_secret(node))
 
 

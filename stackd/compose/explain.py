@@ -26,7 +26,8 @@ def changed_fields(old: ServiceSpec, new: ServiceSpec) -> tuple[FieldChange, ...
             found[path] = FieldChange(path, before, after, _span(path, old, new))
     for path in _hidden(old, new):
         if path not in found:
-            found[path] = FieldChange(path, REDACTED, REDACTED, _span(path, old, new))
+            shown = new.values.get(path, REDACTED)
+            found[path] = FieldChange(path, shown, shown, _span(path, old, new))
     return tuple(found.values())
 
 

@@ -15,6 +15,10 @@ from stackd.errors import Diagnostic, Severity, Span
 
 REDACTED = "***"
 _SECRET_KEY = re.compile(r"pass|secret|token|key|credential|dsn", re.IGNORECASE)
+_WORD = r"[\w.-]*(?:pass|secret|token|key|credential|dsn)[\w.-]*"
+_FLAG = re.compile(rf"--?{_WORD}", re.IGNORECASE)
+_VALUE = r"""('[^']*'|"[^"]*"|[^\s'"]+)"""
+_ARGUMENT = re.compile(rf"""((?:^|(?<=[\s'"]))(?:--?{_WORD}(?:=|\s+)|{_WORD}=)){_VALUE}""", re.IGNORECASE)
 _USERINFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@:]*(?::[^/\s@]*)?@")
 
 
@@ -26,6 +30,16 @@ def secret_key(name: str) -> bool:
 def printable(text: str) -> str:
     """`text` without the user name and password of any URL in it."""
     return _USERINFO.sub(rf"\1{REDACTED}@", text)
+
+
+def printable_words(words: Iterable[str]) -> list[str]:
+    """A command's words without what its secret-looking flags and assignments are given."""
+    shown: list[str] = []
+    flagged = False
+    for word in words:
+        shown.append(REDACTED if flagged and not word.startswith("-") else _ARGUMENT.sub(rf"\1{REDACTED}", word))
+        flagged = _FLAG.fullmatch(word) is not None
+    return shown
 
 
 def quote(node: Node) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stackd.compose.explain import changed_fields
 from tests.unit.compose.loading import service, web
 
@@ -39,6 +41,20 @@ def test_ports_and_commands_are_shown_as_people_write_them() -> None:
         "ports.80/tcp: 8080 -> 8081 (/stacks/blog/compose.yaml:4:13)",
         "command: sleep 1 -> sleep 2 (/stacks/blog/compose.yaml:5:14)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("[redis-server, --requirepass, {}]", "redis-server --requirepass ***"),
+        ("redis-server --requirepass {} --save ''", "redis-server --requirepass *** --save ''"),
+        ("[app, '--api-token={}', --port, '80']", "app '--api-token=***' --port 80"),
+        ("[sh, -c, 'DB_PASSWORD={} exec app --password \"{} x\"']", "sh -c 'DB_PASSWORD=*** exec app --password ***'"),
+    ],
+)
+def test_what_a_secret_flag_of_a_command_is_given_is_not_shown(command: str, shown: str) -> None:
+    old, new = web(f"command: {command.replace('{}', 'one')}"), web(f"command: {command.replace('{}', 'two')}")
+    assert explained(old, new) == [f"command: {shown} -> {shown} (/stacks/blog/compose.yaml:4:14)"]
 
 
 def test_nothing_changed_explains_nothing() -> None:
