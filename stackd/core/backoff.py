@@ -6,6 +6,7 @@ Instants are monotonic seconds. Jitter is a hash of what is retried, so the same
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from stackd.errors import EngineErrorKind
@@ -71,6 +72,15 @@ def next_call(failure: Failure) -> float | None:
     if failure.kind is EngineErrorKind.BAD_REQUEST and not failure.key.startswith(("start:", "pull:", "build:")):
         return None
     return failure.at + _curve_of(failure).delay(failure.count, failure.key)
+
+
+def in_words(failure: Failure) -> str:
+    """What went wrong, for a person: a taken port is named, the rest is the engine's own text."""
+    taken = _TAKEN.search(failure.message)
+    return f"port {taken[1]} of the host is taken" if taken is not None else failure.message
+
+
+_TAKEN = re.compile(r"(?:Bind for|listen \w+|failed to bind host port(?: for)?) (\S+?):? .*already (?:allocated|in use)")
 
 
 def _curve_of(failure: Failure) -> Curve:

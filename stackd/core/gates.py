@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from stackd.core.backoff import next_call
+from stackd.core.backoff import in_words, next_call
 from stackd.core.desired import Want
 from stackd.core.ends import End, ended, pending_stop
 from stackd.core.slots import Slot, made_from
@@ -47,7 +47,7 @@ def failure_gate(world: World, key: str, fingerprint: str) -> Blockers:
         return (Blocker(BlockerKind.FINAL, f"the engine refuses it: {failure.message}"),)
     if due <= world.now.mono:
         return ()
-    return (Blocker(BlockerKind.BACKOFF, failure.message, until=due),)
+    return (Blocker(BlockerKind.BACKOFF, in_words(failure), until=due),)
 
 
 def absent_evidence_gate(world: World, service: ServiceName) -> Blockers:
@@ -103,10 +103,25 @@ def _dependency(world: World, dependency: Dependency) -> Blocker | None:
             return None
         return Blocker(BlockerKind.DEPENDENCY, f"{dependency.service} is {target.want} ({target.reason})")
     for slot in slots:
+        if (
+            dependency.condition is DependencyCondition.HEALTHY
+            and dependency.required
+            and _unchecked(world, target.spec)
+        ):
+            never = f"{dependency.service} has no health check, so it never becomes healthy"
+            return Blocker(BlockerKind.FINAL, never)
         text = _unmet(world, dependency, slot, target.spec)
         if text is not None:
             return Blocker(BlockerKind.DEPENDENCY, text)
     return None
+
+
+def _unchecked(world: World, spec: ServiceSpec) -> bool:
+    """Whether neither the file nor the image, as far as it is known, has a health check."""
+    if spec.healthcheck is not None and spec.healthcheck.test != ("NONE",):
+        return False
+    image = world.seen.images.get(spec.image)
+    return image is not None and (spec.healthcheck is not None or not image.has_healthcheck)
 
 
 def _is_live(slot: Slot) -> bool:

@@ -167,7 +167,7 @@ def _restart(
     due = verdict.next_at if verdict else None
     return RestartStatus(
         policy=policy_text(spec.restart) if spec else "",
-        attempt=ledger.attempts,
+        attempt=max(ledger.attempts, verdict.attempt if verdict else 0),
         next_at=now.wall + (due - now.mono) if due is not None else None,
         reason=last.detail if last else "",
         last_exit=last.exit_code if last else None,

@@ -86,6 +86,8 @@ def _judge_pending(
     if failing is not None:
         looping = target.spec is not None and is_crash_looping(ledger, target.spec.restart)
         state = ServiceState.CRASH_LOOPING if looping else ServiceState.BACKING_OFF
+        calls = [one.count for one in world.view.failures.values() if one.service == target.service]
+        attempt = max(calls, default=attempt)
         return ServiceVerdict(target.service, state, failing.detail, attempt, failing.until)
     return ServiceVerdict(target.service, _pending_state(step, containers), detail, attempt)
 
