@@ -70,7 +70,7 @@ class Engine(Protocol):
     async def list_containers(self, stack: StackName | None, instance: InstanceName) -> tuple[ContainerRow, ...]:
         """All containers of a Compose project, running or not; with `stack` None those of every project.
 
-        A row with signature "" must always be inspected: it is too young for the list to show a restart.
+        A row with signature "" must always be inspected.
         """
 
     async def inspect_container(self, container: ContainerId) -> ObservedContainer | None:

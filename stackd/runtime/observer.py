@@ -24,6 +24,7 @@ from stackd.model.observed import (
     ObservedStack,
     ObservedVolume,
 )
+from stackd.model.plan import StartContainer
 from stackd.model.spec import Project
 from stackd.runtime.store import Store
 
@@ -117,7 +118,7 @@ class Observer:
                 volumes = calls.create_task(self._volumes(stack))
                 images = calls.create_task(self._images(stack, seen, stale))
             rows = listing.result()
-            containers = await self._containers(rows, seen, fresh)
+            containers = await self._containers(stack, rows, seen, fresh)
         except BaseException:
             seen.fresh |= fresh
             seen.stale_images |= stale
@@ -128,15 +129,28 @@ class Observer:
             )
 
     async def _containers(
-        self, rows: tuple[ContainerRow, ...], seen: _Seen, fresh: set[ContainerId]
+        self, stack: StackName, rows: tuple[ContainerRow, ...], seen: _Seen, fresh: set[ContainerId]
     ) -> tuple[ObservedContainer, ...]:
-        found = await asyncio.gather(*(self._container(row, seen, row.id in fresh) for row in rows))
+        starting = self._starting(stack)
+        found = await asyncio.gather(
+            *(self._container(row, seen, fresh=row.id in fresh, starting=row.id in starting) for row in rows)
+        )
         seen.known = {one.id: seen.known[one.id] for one in found if one is not None and one.id in seen.known}
         return tuple(sorted((one for one in found if one is not None), key=lambda one: (one.name, one.id)))
 
-    async def _container(self, row: ContainerRow, seen: _Seen, fresh: bool) -> ObservedContainer | None:
+    def _starting(self, stack: StackName) -> set[ContainerId]:
+        """Containers that we are starting now. The engine holds their inspect back until they run, and with it the
+        whole observation and every other service; what it would tell counts only after the start's answer anyway, when
+        the container is looked at again."""
+        running = self._store.view(stack).running if stack in self._store.names() else ()
+        return {op.container for op in running if isinstance(op, StartContainer)}
+
+    async def _container(
+        self, row: ContainerRow, seen: _Seen, *, fresh: bool, starting: bool
+    ) -> ObservedContainer | None:
         known = seen.known.get(row.id)
-        if known is not None and not fresh and row.signature and known[0] == row.signature:
+        same = known is not None and bool(row.signature) and known[0] == row.signature
+        if known is not None and (starting or (same and not fresh)):
             return known[1]
         try:
             async with self._calls:

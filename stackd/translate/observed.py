@@ -63,14 +63,12 @@ def container_row(row: Node) -> ContainerRow:
 
 
 def _signature(row: Node, names: tuple[str, ...]) -> str:
-    """What must be equal for a row's inspect to be skipped; "" = always inspect.
+    """What must be equal for a row's inspect to be skipped.
 
-    The list tells no StartedAt, only an age ("Up 5 minutes"). An age of a minute and more shows every restart, as it
-    falls back; one in seconds could be equal by chance, so such a row is always looked at.
+    The list tells no StartedAt, only an age ("Up 5 seconds"). An age falls back with every restart; while it is told in
+    seconds a restart whose events were lost could show the same one by chance, and then the next second tells it.
     """
     status = row.text("Status")
-    if "second" in status:
-        return ""
     networks = sorted(f"{name}={node.text('NetworkID')}" for name, node in row["NetworkSettings"]["Networks"].entries())
     return "|".join((row.text("State"), status, ",".join(sorted(names)), ",".join(networks)))
 
