@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from stackd.errors import ConfigError
+from stackd.model.spec import RestartCondition, RestartPolicy, UnhealthyAction
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
@@ -84,14 +85,8 @@ class SupervisionConfig(_Section):
     default_restart: Literal["no", "on-failure", "always"] = "on-failure"
     """What a service without `restart:` gets. (Compose itself says "no".)"""
 
-    handover: bool = False
-    """On a clean stop give each container the engine's own restart policy, and take it back at the next start."""
-
     on_external_stop: Literal["hold", "restart"] = "hold"
     """A container stopped by another hand (`docker stop`): leave it and say so, or start it again."""
-
-    on_external_remove: Literal["recreate", "hold"] = "recreate"
-    """A container removed by another hand (`docker rm -f`): make it again, or leave it and say so."""
 
     base_delay: Duration = Field(default=1.0, gt=0)
     """The wait after the second failure within the window; the first is answered at once (seconds)."""
@@ -119,6 +114,24 @@ class SupervisionConfig(_Section):
 
     unhealthy: UnhealthyConfig = UnhealthyConfig()
     """What a failing health check leads to."""
+
+    def policy(self) -> RestartPolicy:
+        """The policy of a service whose file says nothing about restarts."""
+        return RestartPolicy(
+            condition=RestartCondition(self.default_restart),
+            base_delay=self.base_delay,
+            factor=self.factor,
+            max_delay=self.max_delay,
+            jitter=self.jitter,
+            reset_after=self.reset_after,
+            crashloop_after=self.crashloop_after,
+            crashloop_window=self.crashloop_window,
+            slow_delay=self.slow_delay,
+            unhealthy=UnhealthyAction(self.unhealthy.action),
+            unhealthy_grace=self.unhealthy.grace,
+            unhealthy_limit=self.unhealthy.limit,
+            unhealthy_window=self.unhealthy.window,
+        )
 
 
 class LimitsConfig(_Section):

@@ -23,7 +23,6 @@ from stackd.engine.docker import DockerEngine
 from stackd.engine.locate import locate
 from stackd.errors import ConfigError, StateError
 from stackd.model.ids import InstanceName, StackName
-from stackd.model.spec import RestartCondition
 from stackd.model.view import DesiredStack, HostFacts, Ledger, Now
 from stackd.runtime.commands import Commands, Parts
 from stackd.runtime.database import Bounds
@@ -180,7 +179,7 @@ class Daemon:
 
 def _source_options(config: Config) -> SourceOptions:
     env = {name: os.environ[name] for name in config.pass_env if name in os.environ}
-    default = RestartCondition(config.supervision.default_restart)
+    default = config.supervision.policy()
     settings = SourceSettings(config.stacks, env, config.env_files, default)
     return SourceOptions(settings, config.watch, config.freeze)
 

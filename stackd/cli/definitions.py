@@ -24,7 +24,6 @@ class Definitions:
 
     def __init__(self) -> None:
         from stackd.config import parse
-        from stackd.model.spec import RestartCondition
 
         file = config_file()
         try:
@@ -32,7 +31,7 @@ class Definitions:
         except (ConfigError, OSError) as error:
             raise Stop(Exit.INVALID, str(error)) from error
         self._env_files = config.env_files
-        self._restart = RestartCondition(config.supervision.default_restart)
+        self._restart = config.supervision.policy()
         self.env: Mapping[str, str] = {name: os.environ[name] for name in config.pass_env if name in os.environ}
 
     def load(self, inputs: StackInputs) -> Loaded:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackd.model.spec import RestartCondition
+from stackd.model.spec import RestartPolicy
 
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml", "fig.yml")
 OVERRIDE_NAMES = (
@@ -25,7 +25,7 @@ class StackInputs:
 
     `folder` is its real path; `config_files` absolute, in merge order; `env_file` its `.env` (need not exist);
     `env_files` further ones from the daemon's configuration (later ones win, all lose to `.env`); `profiles` those
-    to enable; `default_restart` what a service gets that says nothing.
+    to enable; `default_restart` the policy of a service that says nothing.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class StackInputs:
     env_file: Path | None = None
     env_files: tuple[Path, ...] = ()
     profiles: tuple[str, ...] = ()
-    default_restart: RestartCondition = RestartCondition.ON_FAILURE
+    default_restart: RestartPolicy = RestartPolicy()
 
 
 def choose(present: Collection[str]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ _KNOBS = (*_DURATIONS, *_NUMBERS, *_COUNTS, "unhealthy")
 class Asked:
     """What stands around a service: the daemon's default, and whether it is a one-shot or only in a profile."""
 
-    default: RestartCondition
+    default: RestartPolicy
     one_shot: bool
 
 
@@ -63,27 +63,30 @@ def _declared(service: Map, asked: Asked, path: Path, report: Report) -> Restart
     deploy = service.get("deploy")
     policy = deploy.get("restart_policy") if isinstance(deploy, Map) else None
     if isinstance(policy, Map):
-        return _deployed(policy, (*path, "deploy", "restart_policy"), report)
+        return _deployed(policy, asked.default, (*path, "deploy", "restart_policy"), report)
     node = service.get("restart")
     if node is None or not text(node):
-        return RestartPolicy(RestartCondition.NO if asked.one_shot else asked.default)
+        return dataclasses.replace(asked.default, condition=RestartCondition.NO) if asked.one_shot else asked.default
     word, colon, count = text(node).partition(":")
     condition = _RESTART.get(word)
     if condition is None or (colon and (word != "on-failure" or not count.isascii() or not count.isdigit())):
         message = f'"restart" is {quote(node)}, wants no, always, unless-stopped, on-failure or on-failure:COUNT'
         report.error("bad-restart", message, node.span, (*path, "restart"), nearest(word, _RESTART))
-        return RestartPolicy()
+        return asked.default
     limit = int(count) if count and int(count) > 0 else None
-    return RestartPolicy(condition, declared=True, max_attempts=limit, engine_name=word, engine_retries=limit or 0)
+    return dataclasses.replace(
+        asked.default, condition=condition, declared=True, max_attempts=limit, engine_name=word,
+        engine_retries=limit or 0,
+    )  # fmt: skip
 
 
-def _deployed(node: Map, path: Path, report: Report) -> RestartPolicy:
+def _deployed(node: Map, default: RestartPolicy, path: Path, report: Report) -> RestartPolicy:
     word = text(node.get("condition"))
     if word not in _DEPLOY:
         condition = node.get("condition") or node
         message = f'"condition" is {quote(condition)}, wants none, on-failure or any'
         report.error("bad-restart", message, condition.span, (*path, "condition"))
-        return RestartPolicy()
+        return default
     name, meaning = _DEPLOY[word]
     attempts = node.get("max_attempts")
     limit = (
@@ -92,7 +95,9 @@ def _deployed(node: Map, path: Path, report: Report) -> RestartPolicy:
         else None
     )
     retries = limit or 0 if name == "on-failure" else 0
-    policy = RestartPolicy(meaning, declared=True, max_attempts=limit, engine_name=name, engine_retries=retries)
+    policy = dataclasses.replace(
+        default, condition=meaning, declared=True, max_attempts=limit, engine_name=name, engine_retries=retries
+    )
     delay, window = _seconds(node.get("delay")), _seconds(node.get("window"))
     if delay is not None:
         # Compose's delay is the same before every attempt, the first included.

@@ -17,7 +17,7 @@ from pathlib import Path
 from stackd.compose.load import StackInputs, load
 from stackd.errors import Diagnostic, Span
 from stackd.model.ids import StackName
-from stackd.model.spec import Loaded, RestartCondition
+from stackd.model.spec import Loaded, RestartPolicy
 from stackd.source.discover import Candidate, RootReading, guessed_name, list_root, look
 from stackd.source.reading import Files
 from stackd.source.removal import Place
@@ -34,7 +34,7 @@ class SourceSettings:
     roots: tuple[Path, ...]
     env: Mapping[str, str]
     env_files: tuple[Path, ...] = ()
-    default_restart: RestartCondition = RestartCondition.ON_FAILURE
+    default_restart: RestartPolicy = RestartPolicy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from stackd.compose.load import StackInputs, choose, load, stack_inputs
 from stackd.errors import Severity
 from stackd.model.ids import ServiceName
-from stackd.model.spec import RestartCondition, UnhealthyAction
+from stackd.model.spec import RestartCondition, RestartPolicy, UnhealthyAction
 from tests.unit.compose.loading import FOLDER, load_with, read_from, service, web
 
 
@@ -151,11 +151,15 @@ def test_a_service_of_a_profile_that_says_nothing_is_not_restarted() -> None:
     assert loaded.project.services[ServiceName("web")].restart.condition is RestartCondition.NO
 
 
-def test_the_daemons_default_restart_is_used() -> None:
-    inputs = StackInputs(FOLDER, (FOLDER / "compose.yaml",), default_restart=RestartCondition.ALWAYS)
-    loaded = load_with(inputs, {"compose.yaml": web()})
+@pytest.mark.parametrize("said", ["", "restart: on-failure", "deploy: {restart_policy: {condition: any}}"])
+def test_the_daemons_default_curve_holds_whatever_the_file_says_of_the_condition(said: str) -> None:
+    default = RestartPolicy(RestartCondition.ALWAYS, max_delay=7, slow_delay=11)
+    inputs = StackInputs(FOLDER, (FOLDER / "compose.yaml",), default_restart=default)
+    loaded = load_with(inputs, {"compose.yaml": web(said)})
     assert loaded.project is not None
-    assert loaded.project.services[ServiceName("web")].restart.condition is RestartCondition.ALWAYS
+    policy = loaded.project.services[ServiceName("web")].restart
+    assert (policy.max_delay, policy.slow_delay) == (7, 11)
+    assert (policy.condition is RestartCondition.ALWAYS) == (said != "restart: on-failure")
 
 
 def test_the_delay_and_window_that_compose_drops_are_honoured() -> None:
