@@ -221,6 +221,9 @@ def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContaine
         return Reason(Why.EXITED, how.detail), (Blocker(BlockerKind.EVIDENCE, how.detail, how.until),)
     if how.end is End.ENGINE:
         return Reason(Why.ENGINE_RESTARTED, how.detail), ()
+    condemned = world.view.condemned.get(container.id)
+    if how.end is End.OWN and how.restart and condemned is not None:
+        return Reason(condemned.why, how.detail), ()
     if how.end is End.OWN:
         return Reason(Why.REQUESTED, f"it was stopped by stackd: {how.detail}"), ()
     due = _due(world, spec)
