@@ -63,15 +63,14 @@ def _wakes(world: World, plan: Plan) -> Iterator[float]:
 
 def _is_done(world: World, plan: Plan, request: Request) -> bool:
     """A request is a level: done when nothing is left to do in its scope and no run it wanted ended goes on."""
-    if world.view.desired is None or world.view.running:
+    if world.view.desired is None:
         return False
     if any(c.incarnation in request.targets and _unserved(request, c.ended) for c in world.seen.containers):
         return False
     scope = set(request.services)
-    for step in plan.steps:
-        service = service_of(step.op)
-        if not scope or service is None or service in scope:
-            return False
+    left = {service_of(op) for op in (*(step.op for step in plan.steps), *world.view.running)}
+    if left if not scope else left & scope:
+        return False
     answered = [at for name, at in world.view.answered.items() if not scope or name in scope]
     return all(world.seen.sent_at >= at for at in answered)
 

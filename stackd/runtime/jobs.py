@@ -120,9 +120,17 @@ class Jobs:
 
     async def _condemn(self, stack: StackName, op: StopContainer) -> None:
         condemned = Condemned(op.container, op.started_at, op.reason.why, str(op.reason), op.restart)
-        self.tools.store.set_condemned(stack, condemned)
-        self.tools.journal.save_condemned(stack, self.tools.store.view(stack).condemned)
-        await self.tools.journal.flush(INTENT_WAIT)
+        store, journal = self.tools.store, self.tools.journal
+        known = op.container in store.view(stack).condemned
+        store.set_condemned(stack, condemned)
+        journal.save_condemned(stack, store.view(stack).condemned)
+        try:
+            await journal.flush(INTENT_WAIT)
+        except asyncio.CancelledError:  # not sent: it runs on, unless an earlier stop is on its way
+            if not known:
+                store.acquit(stack, op.container)
+                journal.save_condemned(stack, store.view(stack).condemned)
+            raise
 
     def _note(self, stack: StackName, op: Op, told: Progress) -> None:
         job = self._jobs.get((stack, op))

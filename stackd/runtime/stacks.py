@@ -25,7 +25,7 @@ class Stacks:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._tasks: dict[StackName, asyncio.Task[None]] = {}
-        self._begun: dict[StackName, float] = {}
+        self._rests: dict[StackName, float] = {}
 
     def begin(self, stack: StackName) -> None:
         """Make sure that the stack has its task."""
@@ -40,11 +40,16 @@ class Stacks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def late(self, now: float, grace: float) -> list[StackName]:
-        """Stacks whose task is more than `grace` seconds past the instant at which it wanted to look again."""
+        """Stacks whose task is more than `grace` seconds past the instant at which it wanted to look again.
+
+        One that ended by an error and rests before the next try is not late: the daemon is not to be killed for it.
+        """
         found = []
         for stack in self._tasks:
             decision = self._loop.store.decision(stack)
-            if decision is not None and decision.wake_at is not None and decision.wake_at + grace < now:
+            if decision is None or decision.wake_at is None:
+                continue
+            if max(decision.wake_at, self._rests.get(stack, 0.0)) + grace < now:
                 found.append(stack)
         return found
 
@@ -62,7 +67,9 @@ class Stacks:
                     break
                 lasted = self._loop.clock().mono - begun
                 delay = FIRST_RETRY if lasted > LAST_RETRY else min(delay * 2, LAST_RETRY)
+                self._rests[stack] = self._loop.clock().mono + delay
                 await asyncio.sleep(delay)
         self._loop.intents.forget(stack)
         self._loop.store.forget(stack)
         self._tasks.pop(stack, None)
+        self._rests.pop(stack, None)

@@ -15,7 +15,7 @@ from stackd.compose.explain import changed_fields
 from stackd.errors import EngineError
 from stackd.model.evidence import Condemned, Evidence
 from stackd.model.ids import ContainerId, ServiceName, StackName
-from stackd.model.observed import ObservedStack
+from stackd.model.observed import ContainerState, ObservedStack
 from stackd.model.override import Override, Request
 from stackd.model.plan import FieldChange, Op, service_of
 from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, View
@@ -143,8 +143,9 @@ class Store:
     def _forget_gone(self, cell: _Cell, observed: ObservedStack) -> None:
         """Condemned runs that are over and answered failures of containers that are gone explain nothing any more."""
         runs = {container.id: container.started_at for container in observed.containers}
+        unclear = {one.id for one in observed.containers if one.state is ContainerState.UNKNOWN}
         for container, condemned in list(cell.condemned.items()):
-            if runs.get(container) != condemned.started_at:
+            if container not in unclear and runs.get(container) != condemned.started_at:
                 del cell.condemned[container]
         for key in list(cell.failures):
             kind, _, target = key.partition(":")
@@ -185,6 +186,12 @@ class Store:
         cell = self._cell(stack)
         cell.condemned[condemned.container] = condemned
         self._bump(cell)
+
+    def acquit(self, stack: StackName, container: ContainerId) -> None:
+        """The stop that was about to be sent was not."""
+        cell = self._cell(stack)
+        if cell.condemned.pop(container, None) is not None:
+            self._bump(cell)
 
     def set_overrides(self, stack: StackName, overrides: tuple[Override, ...]) -> None:
         """All overrides of the stack."""
