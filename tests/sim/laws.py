@@ -1,0 +1,232 @@
+"""The safety laws, watched from outside: on the engine's own containers and at the moment of each call.
+
+Law: nothing of stackd's memory is believed; a call is judged by what the engine and the people's actions show. A cause
+that ended up to GRACE seconds ago still counts: the daemon may have acted on what it saw then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from stackd.engine.base import CreateRequest, Json
+from stackd.errors import EngineError
+from stackd.model.evidence import EventKind
+from stackd.model.ids import ContainerId, InstanceName, NetworkId, ServiceName
+from stackd.model.observed import Health
+from stackd.model.override import OverrideKind
+from stackd.model.spec import Dependency, DependencyCondition, Project, RestartCondition
+from tests.fake import FakeEngine
+from tests.fake.values import FakeContainer
+from tests.sim.daemon import EPOCH, OURS
+
+GRACE = 12.0
+"""A look may take 5 s, its repetition a second, and a stop waits 1 s for the disk."""
+HOLD_GRACE = 1.5
+"""A call that was under way or waited its turn when a hold came into force."""
+
+LONGEST_START = 1.0
+"""From the call of a start to the start, where nothing hangs: a later one was another hand's."""
+
+
+@dataclass(slots=True)
+class Witness:
+    """What people and the simulation did, which may be a cause; instants are the loop's."""
+
+    definitions: list[tuple[float, Project]] = field(default_factory=list)
+    asked: dict[ServiceName, float] = field(default_factory=dict)
+    sick: dict[ContainerId, float] = field(default_factory=dict)
+    human_stops: set[ServiceName] = field(default_factory=set)
+    holds: dict[ServiceName, float] = field(default_factory=dict)
+    stopped: set[tuple[ContainerId, float]] = field(default_factory=set)
+    met: dict[tuple[ServiceName, DependencyCondition], float] = field(default_factory=dict)
+    starts: dict[ContainerId, float] = field(default_factory=dict)
+    started: dict[ServiceName, float] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def project(self) -> Project:
+        """The definition in force."""
+        return self.definitions[-1][1]
+
+    def recent(self, now: float) -> list[Project]:
+        """The definitions that were in force within the grace, the newest first."""
+        out = [self.definitions[-1][1]]
+        for (_, before), (ended, _) in zip(self.definitions, self.definitions[1:], strict=False):
+            if now - ended <= GRACE:
+                out.append(before)
+        return out
+
+
+class WatchedEngine(FakeEngine):
+    """The fake engine with the laws in its way. A violation is noted, never raised: the story goes on to its end."""
+
+    witness: Witness
+
+    def note(self, text: str) -> None:
+        """A law was broken."""
+        now = asyncio.get_running_loop().time()
+        self.witness.violations.append(f"at {now:.2f}: {text}")
+
+    def is_ours(self, container: FakeContainer) -> bool:
+        """Whether the daemon may touch it."""
+        return container.raw_labels.get("io.stackd.instance") == OURS and not container.labels.oneoff
+
+    def live(self, service: ServiceName) -> list[FakeContainer]:
+        """The live containers of ours of a service."""
+        return [c for c in self.of_service(service) if c.live and self.is_ours(c)]
+
+    # Every change of state
+
+    def emit(self, container: FakeContainer, kind: EventKind, **told: object) -> None:
+        super().emit(container, kind, **told)  # type: ignore[arg-type]
+        service = container.labels.service
+        if kind is EventKind.START and self.is_ours(container):
+            self.witness.started[service] = asyncio.get_running_loop().time()
+            same = [c for c in self.live(service) if c.labels.number == container.labels.number]
+            asked = self.witness.starts.get(container.id)
+            if len(same) > 1 and asked is not None and self.witness.started[service] - asked < LONGEST_START:
+                self.note(f"two live containers of {service} {container.labels.number}")
+        if container.health is Health.UNHEALTHY:
+            self.witness.sick[container.id] = asyncio.get_running_loop().time()
+        self.look_at_conditions()
+
+    def look_at_conditions(self) -> None:
+        """Note which dependencies are met at this instant."""
+        now = asyncio.get_running_loop().time()
+        for service in self.witness.project.services:
+            for condition in DependencyCondition:
+                if self.is_met(service, condition):
+                    self.witness.met[service, condition] = now
+
+    def is_met(self, service: ServiceName, condition: DependencyCondition) -> bool:
+        """Whether a dependency on a service is met right now."""
+        mine = [c for c in self.of_service(service) if self.is_ours(c)]
+        over = any(c.runs > 0 and not c.live for c in mine)
+        match condition:
+            case DependencyCondition.STARTED:
+                return any(c.live for c in mine) or over
+            case DependencyCondition.HEALTHY:
+                return any(c.live and c.health is Health.HEALTHY for c in mine)
+            case DependencyCondition.COMPLETED:
+                return any(c.runs > 0 and not c.live and c.exit_code == 0 for c in mine)
+
+    # Every call
+
+    async def start_container(self, container: ContainerId) -> None:
+        found = self._touch("start", container)
+        if found is not None and not found.live:
+            self.witness.starts[container] = asyncio.get_running_loop().time()
+            self._check_order(found)
+        await super().start_container(container)
+
+    async def stop_container(self, container: ContainerId, grace: float | None) -> None:
+        found = self._touch("stop", container)
+        if found is not None and found.live:
+            self._check_cause(found)
+        await super().stop_container(container, grace)
+
+    async def remove_container(self, container: ContainerId, *, volumes: bool) -> None:
+        self._touch("remove", container)
+        if volumes:
+            self.note("anonymous volumes removed")
+        await super().remove_container(container, volumes=volumes)
+
+    async def rename_container(self, container: ContainerId, name: str) -> None:
+        self._touch("rename", container)
+        await super().rename_container(container, name)
+
+    async def update_restart_policy(self, container: ContainerId, policy: str, retries: int) -> None:
+        self._touch("update", container)
+        await super().update_restart_policy(container, policy, retries)
+
+    async def create_container(self, request: CreateRequest) -> ContainerId:
+        now = EPOCH + asyncio.get_running_loop().time()
+        for container in self.containers.values():
+            if container.name == request.name and now - container.created_at > GRACE:
+                self.note(f"create {request.name}, which has long been there")
+        return await super().create_container(request)
+
+    async def create_network(self, body: object) -> NetworkId:
+        name = body.get("Name") if isinstance(body, dict) else None
+        if any(network.name == name for network in self.networks.values()):
+            self.note(f"create network {name}, which is there")
+        made: dict[str, Json] = dict(body) if isinstance(body, dict) else {}
+        return await super().create_network(made)
+
+    async def remove_network(self, network: NetworkId) -> None:
+        self.note("a network of a stack that is there is removed")
+        await super().remove_network(network)
+
+    # The judgements
+
+    def _touch(self, what: str, which: ContainerId) -> FakeContainer | None:
+        try:
+            found = self.find(which)
+        except EngineError:
+            return None
+        if not self.is_ours(found):
+            self.note(f"{what} of {found.name}, which is not ours")
+        held = self.witness.holds.get(found.labels.service)
+        if held is not None and asyncio.get_running_loop().time() - held > HOLD_GRACE:
+            self.note(f"{what} of {found.name}, whose service is held")
+        return found
+
+    def _check_order(self, container: FakeContainer) -> None:
+        now = asyncio.get_running_loop().time()
+        specs = [p.services.get(container.labels.service) for p in self.witness.recent(now)]
+        if not any(spec is None or all(self._was_met(d, now) for d in spec.depends_on) for spec in specs):
+            self.note(f"start of {container.name} before what it depends on")
+
+    def _was_met(self, dependency: Dependency, now: float) -> bool:
+        if not dependency.required or dependency.service not in self.witness.project.services:
+            return True
+        self.look_at_conditions()
+        return now - self.witness.met.get((dependency.service, dependency.condition), 0.0) <= GRACE
+
+    def _check_cause(self, container: FakeContainer) -> None:
+        """A running container is stopped only for a cause that a person can name."""
+        now = asyncio.get_running_loop().time()
+        run = (container.id, container.started_at)
+        if run in self.witness.stopped or any(self._causes(container, p, now) for p in self.witness.recent(now)):
+            self.witness.stopped.add(run)
+        else:
+            self.note(f"stop of {container.name} without a cause")
+
+    def _causes(self, container: FakeContainer, project: Project, now: float) -> bool:
+        service = container.labels.service
+        spec = project.services.get(service)
+        if spec is None or container.labels.config_hash not in spec.hashes or container.labels.number > spec.scale:
+            return True
+        if now - self.witness.asked.get(service, -1e9) <= 300 or len(self.live(service)) > spec.scale:
+            return True
+        if now - self.witness.sick.get(container.id, -1e9) <= GRACE or container.health is Health.UNHEALTHY:
+            return True
+        parents = [source.service for source in spec.volumes_from if source.service]
+        born = container.started_at - EPOCH
+        return any(self.witness.started.get(d.service, 0.0) > born for d in spec.depends_on if d.restart) or any(
+            c.created_at > container.created_at for p in parents for c in self.of_service(p)
+        )
+
+
+def strangers(engine: WatchedEngine) -> dict[ContainerId, tuple[str, float, str]]:
+    """What may never change: name, start and state of every container that is not ours."""
+    return {c.id: (c.name, c.started_at, c.state.value) for c in engine.containers.values() if not engine.is_ours(c)}
+
+
+def false_holds(witness: Witness, overrides: list[tuple[ServiceName | None, OverrideKind, str]]) -> list[str]:
+    """Holds in the engine's name for services that no person has touched there."""
+    return [
+        f"{service} is held though nobody stopped it"
+        for service, kind, by in overrides
+        if kind is OverrideKind.HELD and by == "docker" and service not in witness.human_stops
+    ]
+
+
+def runs_for_good(project: Project, service: ServiceName) -> bool:
+    """Whether a crash of it is always answered by another run."""
+    policy = project.services[service].restart
+    return policy.condition is not RestartCondition.NO and policy.max_attempts is None
+
+
+FOREIGN = InstanceName("other")
