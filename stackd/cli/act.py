@@ -108,7 +108,7 @@ def _judge(operation: OperationView, timeout: float, detach: bool) -> None:
 
 
 up_command = _verb("up", "Make STACK (or only the SERVICEs) as its files say, and release stops and holds.")
-down_command = _verb("down", "Stop and remove STACK's containers and networks. Volumes stay; so do the files.")
+down_command = _verb("down", "Stop and remove all of STACK's containers and networks. Volumes stay; so do the files.")
 start_command = _verb("start", "Start what is stopped or held.")
 stop_command = _verb("stop", "Stop. It stays stopped, over reboots too, until started or edited.")
 restart_command = _verb("restart", "Stop and start.")

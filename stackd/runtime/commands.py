@@ -116,6 +116,8 @@ class Commands:
         self._check(view, services)
         if view.desired is None or (view.desired.project is None and verb is not Verb.RECONCILE):
             raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
+        if verb is Verb.DOWN and services:
+            raise RequestError(400, "whole_stack_only", f"down takes all of {stack} down; to stop a service: stop")
         if verb is Verb.UP:
             self._parts.source.confirm(stack)
         if verb is Verb.RECONCILE:

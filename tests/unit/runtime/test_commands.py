@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from stackd.errors import RequestError
 from stackd.model.ids import ServiceName
 from stackd.model.override import OverrideKind, Verb
 from tests.fake.engine import FakeEngine
@@ -48,3 +51,11 @@ async def test_releasing_one_services_hold_does_not_bring_back_a_stack_that_is_d
         await commands.submit(STACK, Verb.DOWN, (), "a test")
         assert await commands.drop_override(STACK, JOBS, "a test")
         assert [one.service for one in daemon.store.view(STACK).overrides] == [None]
+
+
+async def test_down_for_one_service_is_refused_and_takes_nothing_down(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        with pytest.raises(RequestError, match="to stop a service: stop"):
+            await daemon.commands().submit(STACK, Verb.DOWN, (WEB,), "a test")
+        assert daemon.store.view(STACK).overrides == ()
