@@ -80,7 +80,9 @@ def in_words(failure: Failure) -> str:
     return f"port {taken[1]} of the host is taken" if taken is not None else failure.message
 
 
-_TAKEN = re.compile(r"(?:Bind for|listen \w+|failed to bind host port(?: for)?) (\S+?):? .*already (?:allocated|in use)")
+_TAKEN = re.compile(
+    r"(?:Bind for|listen \w+|failed to bind host port(?: for)?) (\S+?):? .*already (?:allocated|in use)"
+)
 
 
 def _curve_of(failure: Failure) -> Curve:
