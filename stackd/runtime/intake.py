@@ -76,6 +76,9 @@ class Intake:
                 await self._session()
             except* EngineError as broken:
                 self._problem = str(broken.exceptions[0])
+            except* Exception as broken:  # the seam: an event that we cannot take costs a contact, never the daemon
+                self._problem = f"a fault of stackd: {broken.exceptions[0]!r}"
+                log.exception("reading events failed by a fault of stackd")
             connected = self._in.store.host.engine_up
             self._lost()
             delay = FIRST_RETRY if connected else min(delay * 2, LAST_RETRY)

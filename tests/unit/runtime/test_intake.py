@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from stackd.engine.base import CreateRequest
 from stackd.model.evidence import EventKind
 from stackd.translate import labels as label
@@ -26,3 +28,18 @@ async def test_a_stop_of_another_daemons_container_of_the_same_names_holds_nothi
         await until(lambda: (box := daemon.box(theirs)) is not None and box.ended)
         assert not daemon.store.evidence(STACK)
         assert daemon.store.view(STACK).overrides == ()
+
+
+async def test_an_event_that_stackd_cannot_take_costs_a_contact_not_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as daemon:
+        daemon.load(service("web"))
+        await until(lambda: daemon.running("web"))
+        with monkeypatch.context() as patch:
+            patch.setattr(daemon.intake, "_concerned", lambda event: 1 / 0)
+            await engine.create_network({"Name": "other"})
+            await until(lambda: not daemon.store.host.engine_up)
+            assert "fault of stackd" in daemon.intake.problem
+        await until(lambda: daemon.store.host.engine_up and not daemon.intake.problem)
