@@ -24,6 +24,7 @@ fresh: .venv/ready          ## the README's commands in clean systems: Debian 12
 bench: .venv/ready          ## the same work on stackd, docker compose and bare engine calls; writes docs/performance.md
 	@$(BED) --name bench up --only busybox
 	@$(BED) --name bench exec -- $(CURDIR)/$(BIN)/python -m tests.bench --write
+	@$(BED) --name bench clean
 
 clean:                      ## the bed's engine and what it stored, and the environment
 	$(BED) clean

@@ -17,6 +17,7 @@ from pathlib import Path
 from stackd import __version__
 from tests.bed.api import Bed
 from tests.bed.engine import sweep
+from tests.bed.places import DEFAULT_NAME
 from tests.bench.engine import Engine, Feed
 from tests.bench.measures import Lab, Measure, Rest, rest, turn
 from tests.bench.sides import Compose, Floor, Side, Stackd
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, print, and write the page; returns the exit code."""
     options = _options(arguments)
     bed = Bed.current()
+    if bed.places.name == DEFAULT_NAME:
+        raise SystemExit("the bench empties its engine, so it wants one of its own: make bench")
     sweep(bed.places)
     folder = Path(tempfile.mkdtemp(prefix="stackd-bench-"))
     loads = [_load()]
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each side (default 3)")
     parser.add_argument("--rest", type=float, default=65.0, metavar="SECONDS", help="how long the daemon is looked at")
     parser.add_argument("--only", default="", metavar="SIDE", help="one side only, as stackd")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
@@ -92,12 +95,15 @@ def _rests(lab: Lab, side: Stackd, seconds: float) -> list[Rest]:
 
 def _setting(rounds: int, resting: float, loads: Sequence[float], versions: tuple[str, str]) -> Setting:
     engine, compose = versions
+    cores = os.cpu_count() or 1
+    busy = " **It was busy with other work: only the ratios count.**" if loads[0] > cores / 2 else ""
     load = " and ".join(f"{one:.1f}" for one in loads)
     return Setting(
         (
-            f"`make bench`: {rounds} rounds; stackd {__version__}, docker compose {compose}, engine {engine},",
-            f"Python {platform.python_version()}, {os.cpu_count()} cores. Load average {load} at the beginning and the",
-            f"end, the bench's own work included. At rest: {resting:.0f} s, after all had settled.",
+            f"Command: `make bench`, {rounds} rounds. stackd {__version__}, docker compose {compose}, engine {engine}, Python",
+            f"{platform.python_version()}. A machine with {cores} cores; load average {load} at the beginning and the end, the",
+            f"bench's own work included.{busy}",
+            f"At rest: {resting:.0f} s of looking on, after all had settled.",
         )
     )
 
