@@ -100,9 +100,9 @@ def _setting(rounds: int, resting: float, loads: Sequence[float], versions: tupl
     load = " and ".join(f"{one:.1f}" for one in loads)
     return Setting(
         (
-            f"Command: `make bench`, {rounds} rounds. stackd {__version__}, docker compose {compose}, engine {engine}, Python",
-            f"{platform.python_version()}. A machine with {cores} cores; load average {load} at the beginning and the end, the",
-            f"bench's own work included.{busy}",
+            f"Command: `make bench`, {rounds} rounds. stackd {__version__}, docker compose {compose}, engine {engine},",
+            f"Python {platform.python_version()}. A machine with {cores} cores; load average {load} at the beginning",
+            f"and the end, the bench's own work included.{busy}",
             f"At rest: {resting:.0f} s of looking on, after all had settled.",
         )
     )

@@ -27,7 +27,9 @@ class BenchError(Exception):
     """The work that was to be measured did not get done."""
 
 
-class _Connection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP on a socket; `timeout` in seconds, None = for ever."""
+
     def __init__(self, path: Path, timeout: float | None) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = str(path)
@@ -48,8 +50,8 @@ class Engine:
     def ask(self, method: str, target: str, body: Json = None) -> Json:
         """One call; the answer's JSON, None when it is empty. Raises BenchError for what is not a success."""
         connection = getattr(self._local, "connection", None)
-        if not isinstance(connection, _Connection):
-            connection = self._local.connection = _Connection(self.path, TIMEOUT)
+        if not isinstance(connection, UnixConnection):
+            connection = self._local.connection = UnixConnection(self.path, TIMEOUT)
         content = None if body is None else json.dumps(body)
         connection.request(method, target, content, {"Content-Type": "application/json"} if content else {})
         answer = connection.getresponse()
@@ -91,7 +93,7 @@ class Feed:
     def __init__(self, path: Path) -> None:
         self._seen: list[Happened] = []
         self._news = threading.Condition()
-        self._connection = _Connection(path, None)
+        self._connection = UnixConnection(path, None)
         self._connection.request("GET", "/events?filters=" + quote(json.dumps({"type": ["container"]})))
         self._answer = self._connection.getresponse()
         threading.Thread(target=self._read, name="events", daemon=True).start()

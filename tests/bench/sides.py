@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from tests.bench.engine import TIMEOUT, BenchError, Engine, Feed, Json, _Connection, text, until
+from tests.bench.engine import TIMEOUT, BenchError, Engine, Feed, Json, UnixConnection, text, until
 from tests.bench.shapes import COMMAND, IMAGE, PROJECT_LABEL, SERVICE_LABEL, Shape
 
 BIN = Path(sys.executable).parent
@@ -141,7 +141,7 @@ class Stackd:
             raise BenchError(f"stackd: {verb} of {shape.project}: {status}")
 
     def _ask(self, method: str, path: str) -> int:
-        connection = _Connection(self._folder / "s", TIMEOUT + 10)
+        connection = UnixConnection(self._folder / "s", TIMEOUT + 10)
         try:
             connection.request(method, path)
             answer = connection.getresponse()
