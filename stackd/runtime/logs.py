@@ -6,12 +6,14 @@ Law: reading logs changes nothing and delays nobody; a slow reader only holds ba
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from stackd.core.ownership import ours
-from stackd.engine.base import Engine
-from stackd.errors import EngineError
+from stackd.engine.base import Engine, LogLine
+from stackd.errors import EngineError, EngineErrorKind, RequestError
 from stackd.model.ids import ContainerId, StackName
 from stackd.model.observed import ObservedContainer
 from stackd.runtime.control import LogQuery, ServiceLog
@@ -25,9 +27,11 @@ _BUFFER = 256
 async def follow_logs(
     engine: Engine, store: Store, stack: StackName, query: LogQuery
 ) -> AsyncIterator[AsyncIterator[ServiceLog]]:
-    """The lines that a query asks for; ends by itself unless it follows."""
+    """The lines that a query asks for; ends by itself, and may raise RequestError 503, unless it follows."""
     if not query.follow:
-        yield _past(engine, _containers(store, stack, query), query)
+        async with AsyncExitStack() as streams:
+            found = [await _opened(engine, one, query, streams) for one in _containers(store, stack, query)]
+            yield _merged([log for log in found if log is not None])
         return
     lines: asyncio.Queue[ServiceLog] = asyncio.Queue(_BUFFER)
     following = asyncio.create_task(_follow(engine, store, stack, query, lines), name=f"logs {stack}")
@@ -43,14 +47,44 @@ def _containers(store: Store, stack: StackName, query: LogQuery) -> list[Observe
     return [one for one in found if not query.services or one.service in query.services]
 
 
-async def _past(engine: Engine, containers: list[ObservedContainer], query: LogQuery) -> AsyncIterator[ServiceLog]:
-    found: list[ServiceLog] = []
-    for container in containers:
-        since = int(query.since * 1e9)
-        async with engine.logs(container.id, tail=query.tail, since=since, follow=False) as lines:
-            found += [ServiceLog(container.service, container.number, line) async for line in lines]
-    for one in sorted(found, key=lambda one: one.line.at):
-        yield one
+@dataclass(slots=True)
+class _Past:
+    """One container's log, and the line of it that comes next."""
+
+    container: ObservedContainer
+    lines: AsyncIterator[LogLine]
+    head: LogLine
+
+
+async def _opened(
+    engine: Engine, container: ObservedContainer, query: LogQuery, streams: AsyncExitStack
+) -> _Past | None:
+    """None when there is no line, or no such container any more. Raises RequestError 503."""
+    since = int(query.since * 1e9)
+    try:
+        log = engine.logs(container.id, tail=query.tail, since=since, follow=False)
+        lines = aiter(await streams.enter_async_context(log))
+        head = await anext(lines, None)
+    except EngineError as error:
+        if error.kind is EngineErrorKind.MISSING:
+            return None
+        raise RequestError(503, "engine_unavailable", f"the engine does not give the log: {error.message}") from error
+    return _Past(container, lines, head) if head is not None else None
+
+
+async def _merged(logs: list[_Past]) -> AsyncIterator[ServiceLog]:
+    """By time, with no more than one line of each container in memory: a log may be larger than that."""
+    heap = [(log.head.at, index, log) for index, log in enumerate(logs)]
+    heapq.heapify(heap)
+    while heap:
+        _, index, log = heap[0]
+        yield ServiceLog(log.container.service, log.container.number, log.head)
+        following = await anext(log.lines, None)
+        if following is None:
+            heapq.heappop(heap)
+            continue
+        log.head = following
+        heapq.heapreplace(heap, (following.at, index, log))
 
 
 async def _queued(lines: asyncio.Queue[ServiceLog], following: asyncio.Task[None]) -> AsyncIterator[ServiceLog]:
