@@ -37,6 +37,8 @@ class Witness:
     asked: dict[ServiceName, float] = field(default_factory=dict)
     sick: dict[ContainerId, float] = field(default_factory=dict)
     human_stops: set[ServiceName] = field(default_factory=set)
+    finished: set[ServiceName] = field(default_factory=set)
+    amnesia: bool = False
     holds: dict[ServiceName, float] = field(default_factory=dict)
     stopped: set[tuple[ContainerId, float]] = field(default_factory=set)
     met: dict[tuple[ServiceName, DependencyCondition], float] = field(default_factory=dict)
@@ -65,8 +67,7 @@ class WatchedEngine(FakeEngine):
 
     def note(self, text: str) -> None:
         """A law was broken."""
-        now = asyncio.get_running_loop().time()
-        self.witness.violations.append(f"at {now:.2f}: {text}")
+        self.witness.violations.append(f"at {self.wall() - EPOCH:.2f}: {text}")
 
     def is_ours(self, container: FakeContainer) -> bool:
         """Whether the daemon may touch it."""

@@ -1,4 +1,4 @@
-"""Five bugs to plant into the runtime: each is one that a loop like this really invites. The simulation must find them.
+"""Bugs to plant into the runtime and the decision, each one that a loop like this invites: simulation must find them.
 
 A plant replaces one function for the time of a `with`; nothing else knows of it.
 """
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
+from stackd.core import desired, ownership, steps
 from stackd.core.decide import decide
 from stackd.engine.base import Engine
 from stackd.errors import EngineError
@@ -60,7 +61,7 @@ def commit_bumps_the_version() -> Iterator[None]:
 def partial_observations() -> Iterator[None]:
     """A container whose inspect fails is left out, and what is left passes for the whole."""
 
-    async def container(self: Observer, row: ContainerRow, _: object, fresh: bool) -> ObservedContainer | None:
+    async def container(self: Observer, row: ContainerRow, *_: object, **how: object) -> ObservedContainer | None:
         engine: Engine = self._engine
         try:
             return await engine.inspect_container(row.id)
@@ -101,10 +102,54 @@ def not_seen_taken_for_empty() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def dependencies_are_ignored() -> Iterator[None]:
+    """A start waits for nothing."""
+    with patch.object(steps, "dependency_gate", lambda world, spec: ()):
+        yield
+
+
+@contextmanager
+def everything_is_ours() -> Iterator[None]:
+    """Whatever bears the project's name is taken for our own."""
+    with patch.object(ownership, "is_ours", lambda container, view: True):
+        yield
+
+
+@contextmanager
+def holds_are_forgotten() -> Iterator[None]:
+    """No override stands."""
+    with patch.object(desired, "_standing", lambda view, project, now: ((), ())):
+        yield
+
+
+@contextmanager
+def the_new_one_does_not_wait_for_the_old() -> Iterator[None]:
+    """A replacement starts while the container that it replaces still stops."""
+    with patch.object(steps, "_others_live", lambda slot: False):
+        yield
+
+
+@contextmanager
+def only_events_are_believed() -> Iterator[None]:
+    """No resync: what an event was lost about is never seen."""
+
+    async def never(self: Intake) -> None:
+        await asyncio.Event().wait()
+
+    with patch.object(Intake, "_resync_often", never):
+        yield
+
+
 PLANTS: tuple[Callable[[], object], ...] = (
     round_as_a_barrier,
     commit_bumps_the_version,
     partial_observations,
     own_stop_taken_for_a_humans,
     not_seen_taken_for_empty,
+    dependencies_are_ignored,
+    everything_is_ours,
+    holds_are_forgotten,
+    the_new_one_does_not_wait_for_the_old,
+    only_events_are_believed,
 )

@@ -208,6 +208,8 @@ class Play(logging.Handler):
         match act.what:
             case "crash":
                 if container.live:
+                    if act.dice % 3 == 0:
+                        self.witness.finished.add(act.service)
                     self.engine.crash(container.id, code=act.dice % 3)
             case _:
                 verdict = Health.UNHEALTHY if act.what == "sick" else Health.HEALTHY
@@ -220,6 +222,7 @@ class Play(logging.Handler):
         if old is not self.daemon:
             return
         if amnesia:
+            self.witness.amnesia = True
             self.disk.wipe()
             self.witness.holds.clear()
         self.daemon = SimDaemon(self.engine, self.disk, self.loop)
@@ -336,7 +339,7 @@ class Play(logging.Handler):
         for container in mine:
             if container.labels.config_hash not in spec.hashes:
                 self.engine.note(f"{container.name} ({state}) is of an old definition")
-            if not container.live and not _may_rest(spec, container):
+            if not container.live and not self._may_rest(spec, container):
                 self.engine.note(f"{container.name} ({state}) does not run: {container.state} {container.exit_code}")
 
     def _judge_excuse(self, spec: ServiceSpec, state: ServiceState, detail: str) -> None:
@@ -357,19 +360,20 @@ class Play(logging.Handler):
     def _rests(self, spec: ServiceSpec) -> bool:
         held = {one.service for one in self.daemon.store.view(STACK).overrides}
         mine = [c for c in self.engine.of_service(spec.name) if self.engine.is_ours(c) and not c.live]
-        return spec.name in held or any(_may_rest(spec, container) for container in mine)
+        return spec.name in held or any(self._may_rest(spec, container) for container in mine)
+
+    def _may_rest(self, spec: ServiceSpec, container: FakeContainer) -> bool:
+        """Whether it ended for good: given up by its policy, or with 0 by itself, or so for all that anybody knows."""
+        if not _always(spec):
+            return True
+        if container.exit_code != 0 or spec.restart.condition is RestartCondition.ALWAYS:
+            return False
+        witness = self.witness
+        return witness.amnesia or spec.name in witness.finished or spec.name in witness.human_stops
 
 
 def _always(spec: ServiceSpec) -> bool:
     return spec.restart.condition is not RestartCondition.NO and spec.restart.max_attempts is None
-
-
-def _may_rest(spec: ServiceSpec, container: FakeContainer) -> bool:
-    return not _always(spec) or (
-        container.state is ContainerState.EXITED
-        and container.exit_code == 0
-        and spec.restart.condition is not RestartCondition.ALWAYS
-    )
 
 
 def play(story: Story) -> list[str]:

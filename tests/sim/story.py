@@ -74,8 +74,8 @@ def tell(seed: int) -> Story:
     acts = [Act(dice.uniform(5, 150), what, dice.choice(names), dice.randrange(1 << 30)) for what in MUST]
     for _ in range(dice.randint(5, 14)):
         acts.append(Act(dice.uniform(0, 180), dice.choice(MAY), dice.choice(names), dice.randrange(1 << 30)))
-    if dice.random() < 0.5:
-        acts += _entangled(dice, names)
+    if dice.random() < 0.6:
+        acts += _entangled(dice, services)
     acts.sort(key=lambda act: act.at)
     return Story(
         seed,
@@ -87,14 +87,16 @@ def tell(seed: int) -> Story:
     )
 
 
-def _entangled(dice: random.Random, names: list[ServiceName]) -> list[Act]:
-    """A call that hangs for one service, and right after it a crash of another."""
-    one, other = dice.sample(names, 2)
+def _entangled(dice: random.Random, services: list[ServiceSpec]) -> list[Act]:
+    """What is hardest together: a hung call and another's crash; our own stop under way, and a kill of the daemon."""
+    one, other = dice.sample([spec.name for spec in services], 2)
     at = dice.uniform(20, 150)
+    checked = [spec.name for spec in services if spec.healthcheck is not None]
+    if checked and dice.random() < 0.5:
+        return [Act(at, "sick", dice.choice(checked), 0), Act(at + dice.uniform(0.02, 0.6), "kill_daemon", one, 0)]
     what = dice.choice(["restart", "edit"])
-    return [
-        Act(at, "hang", one, 0), Act(at + 0.01, what, one, 0), Act(at + dice.uniform(1, 6), "crash", other, 1)
-    ]  # fmt: skip
+    later = at + dice.uniform(1, 6)
+    return [Act(at, "hang", one, 0), Act(at + 0.01, what, one, 0), Act(later, "crash", other, 1)]
 
 
 def _service(dice: random.Random, name: str, earlier: list[ServiceSpec]) -> ServiceSpec:

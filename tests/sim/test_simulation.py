@@ -16,7 +16,7 @@ from tests.sim.story import MUST, tell
 from tests.sim.virtual import Starved, Stuck
 
 BLOCK = 25
-BLOCKS = 10
+BLOCKS = 8
 HUNT = 100
 """Seeds within which a planted bug must be found."""
 
