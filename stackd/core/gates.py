@@ -101,7 +101,8 @@ def _dependency(world: World, dependency: Dependency) -> Blocker | None:
     if target.want is not Want.RUN and not any(_is_live(slot) for slot in slots):
         if not dependency.required:
             return None
-        return Blocker(BlockerKind.DEPENDENCY, f"{dependency.service} is {target.want} ({target.reason})")
+        word = "held" if target.want is Want.LEAVE else "stopped"
+        return Blocker(BlockerKind.DEPENDENCY, f"{dependency.service} is {word}: {target.reason}")
     for slot in slots:
         if (
             dependency.condition is DependencyCondition.HEALTHY

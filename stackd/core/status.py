@@ -81,6 +81,8 @@ def _state(view: View, decision: Decision | None, trouble: str) -> tuple[StackSt
         return StackState.ORPHANED, "it has no definition; its containers run on"
     errors = [one for one in desired.diagnostics if one.severity is Severity.ERROR]
     if desired.presence is Presence.REMOVED:
+        if foreign(view) and not ours(view):
+            return StackState.ORPHANED, "its folder was removed; what is left was not made by stackd, and runs on"
         return StackState.REMOVING, "its folder was removed"
     if desired.project is None:
         text = str(errors[0]) if errors else "it has no definition yet"

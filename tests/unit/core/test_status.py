@@ -1,0 +1,30 @@
+"""What people are told, and that it is true."""
+
+from __future__ import annotations
+
+from stackd.core.status import stack_status
+from stackd.model.override import OverrideKind
+from stackd.model.status import StackState, StackStatus
+from tests.unit.core.dsl import Toy, needs, removed, service
+
+
+def status(toy: Toy) -> StackStatus:
+    return stack_status(toy.view(), toy.decide(), 0, "", toy.now)
+
+
+def test_a_removed_stack_is_being_removed_while_something_of_ours_is_left() -> None:
+    assert status(removed(Toy(service("web")).settle())).state is StackState.REMOVING
+
+
+def test_a_removed_stack_whose_containers_were_adopted_does_not_say_that_they_are_being_removed() -> None:
+    toy = Toy(service("web")).settle()
+    toy.alter("web", instance="", root="")
+    told = status(removed(toy))
+    assert (told.state, "runs on" in told.detail) == (StackState.ORPHANED, True)
+
+
+def test_what_waits_for_a_stopped_dependency_says_so_in_words() -> None:
+    toy = Toy(service("db"), service("web", needs("db"))).settle().override(OverrideKind.STOPPED, "db")
+    toy.crash("db")
+    toy.crash("web")
+    assert toy.verdict("web").detail == "db is stopped: wanted so (by test)"
