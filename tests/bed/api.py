@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bed import engine, images, processes
-from tests.bed.host import BedError
+from tests.bed.host import BedError, wait_until
 from tests.bed.places import Places, cache_dir, places
 from tests.bed.registry import Registry, open_registry, private_registry
 
@@ -88,7 +88,10 @@ class Bed:
 
     def pause_engine(self) -> None:
         """Freeze the engine: it accepts connections and answers nothing until `resume_engine`."""
-        os.kill(self.engine_pid, signal.SIGSTOP)
+        pid = self.engine_pid
+        os.kill(pid, signal.SIGSTOP)
+        if not wait_until(lambda: processes.stopped(pid), 10.0):
+            raise BedError(f"engine {pid} goes on after SIGSTOP")
 
     def resume_engine(self) -> None:
         """Let a frozen engine go on."""

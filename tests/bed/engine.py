@@ -84,7 +84,8 @@ def stop(bed: Places, how: signal.Signals = signal.SIGTERM, seconds: float = 60.
             return
         daemons = {pid, *processes.daemons(bed)}
         os.kill(pid, how)
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # a SIGKILLed one may be gone already
+            os.kill(pid, signal.SIGCONT)
         # A killed engine's containerd follows it a moment later; an engine started in between waits for it in vain.
         if not wait_until(lambda: not any(processes.alive(daemon) for daemon in daemons), seconds):
             raise BedError(f"engine {pid} still runs {seconds} s after {how.name}; see {bed.log}")

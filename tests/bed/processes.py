@@ -24,6 +24,12 @@ def alive(pid: int) -> bool:
     return bool(fields) and fields[0] != "Z"
 
 
+def stopped(pid: int) -> bool:
+    """True when the process and all its threads stand still after a SIGSTOP, which takes a moment."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return bool(states) and all(state in "Tt" for state in states)
+
+
 def command_line(pid: int) -> list[str]:
     """The arguments of a process; empty when it is gone."""
     try:
