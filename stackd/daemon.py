@@ -46,6 +46,8 @@ DRAIN = 5.0
 LAG = 5.0
 LATE = 30.0
 """Beyond these the watchdog is not fed: the event loop hung, or a stack's task did not wake (architecture.md)."""
+MISCONFIGURED = 6
+"""The exit code after which systemd/stackd.service does not try again (as `stackd.cli.exits` has it)."""
 
 
 def clock() -> Now:
@@ -224,9 +226,13 @@ def _listener(config: Config) -> Listener:
 
 
 def main(file: Path | None, options: Mapping[str, object]) -> int:
-    """`stackd run`: the exit code. 0 = ended by a signal, 1 = it could not be started."""
+    """`stackd run`: the exit code. 0 = ended by a signal, 1 = it could not be started, 6 = the configuration is wrong."""
     try:
         config = read_config(file, options, os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"stackd: {error}\n")
+        return MISCONFIGURED
+    try:
         setup(config.log.level, as_json=config.log.format == "json", env=os.environ)
         for root in config.stacks:
             if options.get("stacks") is None:
