@@ -226,7 +226,7 @@ def _listener(config: Config) -> Listener:
 
 
 def main(file: Path | None, options: Mapping[str, object]) -> int:
-    """`stackd run`: the exit code. 0 = ended by a signal, 1 = it could not be started, 6 = the configuration is wrong."""
+    """`stackd run`: the exit code. 0 = ended by a signal, 1 = it could not start, 6 = the configuration is wrong."""
     try:
         config = read_config(file, options, os.environ)
     except ConfigError as error:
