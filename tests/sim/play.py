@@ -376,16 +376,22 @@ def _always(spec: ServiceSpec) -> bool:
     return spec.restart.condition is not RestartCondition.NO and spec.restart.max_attempts is None
 
 
-def play(story: Story) -> list[str]:
-    """Play a story on a loop of its own; the laws that were broken, each in one line."""
+def perform(story: Story) -> Play:
+    """Play a story on a loop of its own; the play as it ended, for looking at its engine, disk and violations."""
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     show = Play(story, loop)
     logger = logging.getLogger("stackd")
     logger.addHandler(show)
     try:
-        return loop.run_until_complete(show.run())
+        loop.run_until_complete(show.run())
     finally:
         logger.removeHandler(show)
         loop.put_down()
         asyncio.set_event_loop(None)
+    return show
+
+
+def play(story: Story) -> list[str]:
+    """The laws that a story breaks, each in one line."""
+    return perform(story).witness.violations

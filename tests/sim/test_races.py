@@ -1,0 +1,111 @@
+"""Races with a name (supervision.md lists them), each a short story of its own with an end that can be told."""
+
+from __future__ import annotations
+
+import pytest
+
+from stackd.model.ids import ServiceName
+from stackd.model.spec import DependencyCondition, HealthCheck, RestartPolicy, ServiceSpec
+from tests.fake import Behaviour, Dialect
+from tests.fake.values import FakeContainer
+from tests.sim.play import Play, perform
+from tests.sim.story import Act, Story
+from tests.unit.core.dsl import needs, service
+
+CHECKED = HealthCheck(("CMD", "true"))
+SLOW = Behaviour(stop_takes=2.0)
+
+
+def staged(*acts: tuple[float, str, str], services: tuple[ServiceSpec, ...] = (), run: Behaviour = SLOW) -> Play:
+    """A stack of `a` and `b` (which needs a), and what happens to it at which second; no law may be broken.
+
+    An edit makes version 1 of a service.
+    """
+    cast = services or (
+        service("a", version="0", healthcheck=CHECKED),
+        service("b", needs("a", DependencyCondition.HEALTHY), version="0"),
+    )
+    script = tuple(Act(at, what, ServiceName(name), 1) for at, what, name in acts)
+    show = perform(Story(1, Dialect.V28, cast, {one.name: (run,) for one in cast}, script, frozenset()))
+    assert show.witness.violations == []
+    return show
+
+
+def box(show: Play, name: str) -> FakeContainer:
+    """The one container of ours of a service."""
+    (found,) = [c for c in show.engine.of_service(name) if show.engine.is_ours(c)]
+    return found
+
+
+def held(show: Play) -> list[ServiceName | None]:
+    """Which services are held at the end."""
+    return [override.service for override in show.disk.overrides.values()]
+
+
+def test_a_stop_by_another_hand_is_held_and_released_by_a_start_by_hand() -> None:
+    show = staged((20, "human_stop", "b"))
+    assert (box(show, "b").live, held(show)) == (False, ["b"])
+    show = staged((20, "human_stop", "b"), (40, "human_start", "b"))
+    assert (box(show, "b").live, held(show)) == (True, [])
+
+
+def test_a_hold_outlives_the_daemon() -> None:
+    show = staged((20, "human_stop", "b"), (40, "kill_daemon", "a"))
+    assert (box(show, "b").live, held(show)) == (False, ["b"])
+
+
+def test_a_restart_by_another_hand_is_not_fought() -> None:
+    show = staged((20, "human_restart", "b"))
+    assert (box(show, "b").runs, held(show)) == (2, [])
+
+
+def test_a_container_removed_by_another_hand_is_made_again() -> None:
+    show = staged((20, "human_rm", "b"))
+    assert (box(show, "b").live, held(show)) == (True, [])
+
+
+@pytest.mark.parametrize("after", [0.02, 0.1, 0.5, 1.5, 2.2])
+def test_a_daemon_killed_during_its_own_stop_starts_the_service_again_and_holds_nothing(after: float) -> None:
+    show = staged((20, "restart", "b"), (20 + after, "kill_daemon", "a"))
+    assert (box(show, "b").live, box(show, "b").runs, held(show)) == (True, 2, [])
+
+
+@pytest.mark.parametrize("after", [0.02, 0.1, 0.5, 1.5, 2.2])
+def test_a_daemon_that_forgets_all_during_a_replacement_ends_it_without_a_double(after: float) -> None:
+    show = staged((20, "edit", "b"), (20 + after, "amnesia", "a"))
+    assert (box(show, "b").live, box(show, "b").labels.config_hash) == (True, "b@1")
+
+
+@pytest.mark.parametrize("after", [0.02, 0.5, 2.1])
+def test_an_edit_undone_during_a_stop_ends_with_the_old_definition_running(after: float) -> None:
+    spec = service("a", version="0")
+    show = staged((20, "edit", "a"), (20 + after, "undo", "a"), services=(spec,))
+    assert (box(show, "a").live, box(show, "a").labels.config_hash) == (True, "a@0")
+
+
+def test_an_engine_that_shuts_down_leaves_no_hold_and_everything_comes_back_in_order() -> None:
+    show = staged((20, "restart_engine", "a"))
+    assert held(show) == []
+    assert box(show, "a").started_at < box(show, "b").started_at
+    assert box(show, "b").runs == 2
+
+
+def test_an_engine_restart_with_a_daemon_killed_meanwhile_leaves_no_hold() -> None:
+    show = staged((20, "restart_engine", "a"), (21, "kill_daemon", "a"))
+    assert (held(show), box(show, "b").live) == ([], True)
+
+
+def test_a_hundred_lives_of_the_daemon_change_no_start() -> None:
+    show = staged(*((20 + at, "kill_daemon", "a") for at in range(100)))
+    assert (box(show, "a").runs, box(show, "b").runs) == (1, 1)
+
+
+def test_a_crash_whose_event_was_lost_while_the_stream_broke_is_seen_all_the_same() -> None:
+    show = staged((20, "break_stream", "a"), (20.001, "crash", "b"))
+    assert (box(show, "b").live, box(show, "b").runs) == (True, 2)
+
+
+def test_an_unhealthy_service_is_restarted_and_its_own_stop_is_no_hold() -> None:
+    policy = RestartPolicy()
+    show = staged((20, "sick", "a"), services=(service("a", healthcheck=CHECKED, restart=policy),))
+    assert (box(show, "a").runs, held(show)) == (2, [])
