@@ -60,6 +60,22 @@ def test_a_restart_by_hand_is_not_fought(world: World, daemon: Daemon) -> None:
     assert stack.service("one").at("override") is None
 
 
+def test_what_docker_compose_brought_up_is_taken_over_without_a_stop(world: World) -> None:
+    daemon = world.daemon(start=False)
+    daemon.stacks.mkdir()
+    stack = world.stack(daemon, "adopted", {"compose.yaml": forever("one", "two")})
+    environment = {**os.environ, "DOCKER_HOST": world.engine.host}
+    command = [str(COMPOSE), "-p", stack.name, "up", "-d"]
+    subprocess.run(command, cwd=stack.folder, env=environment, check=True, capture_output=True, timeout=60)
+    before = {one.id: one.started for one in stack.containers()}
+    daemon.start()
+    stack.settled()
+    assert {one.id: one.started for one in stack.containers()} == before
+    world.engine.kill(stack.one("one"))
+    until(lambda: stack.one("one").started not in before.values(), "one restarted by stackd")
+    assert {one.id for one in stack.containers()} == set(before)
+
+
 def test_an_open_compose_run_is_untouched_by_edits(world: World, daemon: Daemon) -> None:
     stack = world.stack(daemon, "open", {"compose.yaml": forever("one", "web")})
     stack.running("one", "web")
