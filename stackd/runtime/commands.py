@@ -30,7 +30,7 @@ from stackd.runtime.jobs import Jobs
 from stackd.runtime.journal import Journal
 from stackd.runtime.logs import follow_logs
 from stackd.runtime.store import Store
-from stackd.source.source import Source
+from stackd.source.source import ELSEWHERE, GONE, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +114,26 @@ class Commands:
         """See `Control.submit`."""
         view = self._view(stack)
         self._check(view, services)
-        if view.desired is None or (view.desired.project is None and verb is not Verb.RECONCILE):
-            raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
         if verb is Verb.DOWN and services:
             raise RequestError(400, "whole_stack_only", f"down takes all of {stack} down; to stop a service: stop")
-        if verb is Verb.UP:
-            self._parts.source.confirm(stack)
+        view = await self._confirmed(view, verb)
+        if view.desired is None or (view.desired.project is None and verb is not Verb.RECONCILE):
+            raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
         if verb is Verb.RECONCILE:
             await self._parts.source.rescan()
         await self._set_overrides(self._parts.store.view(stack), verb, services, by)
         return await self._ask(stack, verb, services, by)
+
+    async def _confirmed(self, view: View, verb: Verb) -> View:
+        """`up` approves of a new name or folder, never of a removal; `down` of a removal that is in doubt.
+
+        While a stacks directory cannot be read, `down` is only that: the stack is to be down still when it comes back.
+        """
+        source = self._parts.source
+        gone = () if source.problem else GONE
+        if source.confirm(view.stack, {Verb.UP: ELSEWHERE, Verb.DOWN: gone}.get(verb, ())):
+            await source.rescan()
+        return self._view(view.stack)
 
     async def _ask(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
         now = self._parts.clock().wall

@@ -115,9 +115,8 @@ def doubtful(name: StackName, fate: Fate, held: Held, outcome: Outcome, place: P
             text = "it is gone from the stacks directory; unless it comes back, its containers will be removed"
             return replace(calm, presence=Presence.MISSING, diagnostics=(_warning("stack-going", text, where),))
         case Fate.FROZEN:
-            return replace(
-                calm, presence=Presence.MISSING, diagnostics=(_warning("removal-frozen", outcome.frozen, where),)
-            )
+            text = f"{outcome.frozen}. What runs, runs on; if it is to be removed, say down for {name}"
+            return replace(calm, presence=Presence.MISSING, diagnostics=(_warning("removal-frozen", text, where),))
         case Fate.RENAMED:
             new = outcome.renamed[name]
             text = f"it is called {new} now; what runs as {name} runs on until you say up for {new}"

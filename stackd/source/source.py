@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,10 @@ from stackd.source.revision import Revision, RevisionStore
 from stackd.source.scan import Reading, Scanner, SourceSettings, StackReading
 from stackd.source.watch import Watcher
 
+GONE = (Fate.GOING, Fate.FROZEN)
+"""What only somebody who wants the stack removed approves of."""
+ELSEWHERE = (Fate.RENAMED, Fate.MOVED)
+"""What somebody approves of who wants the stack as its file says now."""
 _AFTERMATH = 2.0  # seconds between looks whether a removed stack's containers are gone
 
 
@@ -122,13 +126,12 @@ class Source:
         self._poke.set()
         await done
 
-    def confirm(self, stack: StackName | None) -> tuple[StackName, ...]:
+    def confirm(self, stack: StackName | None, fates: Collection[Fate] = (*GONE, *ELSEWHERE)) -> tuple[StackName, ...]:
         """A person approves what waits for one: removals in doubt, a new name, another folder; None = all there are.
 
-        A stack is meant by its old or its new name. Returns the names that were in doubt.
+        A stack is meant by its old or its new name. Returns the names that were in doubt, in one of `fates`.
         """
-        odd = (Fate.FROZEN, Fate.GOING, Fate.RENAMED, Fate.MOVED)
-        names = {name for name, fate in self._fates.items() if fate in odd}
+        names = {name for name, fate in self._fates.items() if fate in fates}
         if stack is not None:
             names = {name for name in names if stack in (name, self._renamed.get(name))}
         if names:

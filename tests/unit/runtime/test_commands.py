@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from stackd.errors import RequestError
-from stackd.model.ids import ServiceName
+from stackd.model.ids import ServiceName, StackName
 from stackd.model.override import OverrideKind, Verb
+from stackd.source.removal import Fate
+from stackd.source.source import ELSEWHERE, GONE, Source
 from tests.fake.engine import FakeEngine
 from tests.unit.core.dsl import needs, service
 from tests.unit.runtime.world import STACK, Running, running, until
@@ -59,3 +62,20 @@ async def test_down_for_one_service_is_refused_and_takes_nothing_down(tmp_path: 
         with pytest.raises(RequestError, match="to stop a service: stop"):
             await daemon.commands().submit(STACK, Verb.DOWN, (WEB,), "a test")
         assert daemon.store.view(STACK).overrides == ()
+
+
+async def test_up_never_approves_that_a_stack_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    approved: list[Collection[Fate]] = []
+
+    def confirm(source: Source, stack: StackName | None, fates: Collection[Fate] = ()) -> tuple[StackName, ...]:
+        approved.append(fates)
+        return ()
+
+    monkeypatch.setattr(Source, "confirm", confirm)
+    monkeypatch.setattr(Source, "problem", "")
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        for verb in (Verb.UP, Verb.START, Verb.DOWN):
+            await daemon.commands().submit(STACK, verb, (), "a test")
+    assert approved == [ELSEWHERE, (), GONE]
+    assert not {*ELSEWHERE} & {*GONE}

@@ -20,7 +20,7 @@ from stackd.runtime.database import Bounds
 from stackd.runtime.journal import Journal
 from stackd.source.revision import Revision
 from stackd.source.scan import SourceSettings
-from stackd.source.source import Source, SourceOptions
+from stackd.source.source import ELSEWHERE, GONE, Source, SourceOptions
 
 FREEZE = FreezeConfig(stack_grace=0.3, service_grace=0.2)
 WATCH = WatchConfig(step=0.02, quiet=0.1)
@@ -288,7 +288,8 @@ async def test_most_stacks_gone_at_once_freezes_until_a_person_confirms(world: W
             (world.root / name).rename(world.root.parent / f"away-{name}")
         await world.until(lambda: "3 of 3 stacks are gone at once" in world.reason)
         assert {world.of(name).presence for name in names} == {Presence.MISSING}
-        assert source.confirm(None) == names
+        assert source.confirm(StackName("blog"), ELSEWHERE) == ()
+        assert source.confirm(None, GONE) == names
         await world.until(lambda: all(world.of(name).presence is Presence.REMOVED for name in names))
         assert world.reason == ""
 
