@@ -100,7 +100,8 @@ def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str
         if bad is not None:
             return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
         return StackState.CHANGING, error
-    if down:
+    asked = all(verdict.state in (ServiceState.STOPPED, ServiceState.HELD) for verdict in decision.verdicts)
+    if down or (view.overrides and asked and not any(container.live for container in ours(view))):
         return StackState.STOPPED, view.overrides[0].reason
     bad = next((v for v in decision.verdicts if not v.good), None)
     if bad is not None and bad.state is not ServiceState.STARTING:

@@ -28,3 +28,9 @@ def test_what_waits_for_a_stopped_dependency_says_so_in_words() -> None:
     toy.crash("db")
     toy.crash("web")
     assert toy.verdict("web").detail == "db is stopped: wanted so (by test)"
+
+
+def test_a_stack_whose_every_service_is_stopped_is_stopped_not_running() -> None:
+    toy = Toy(service("db"), service("web")).settle().override(OverrideKind.STOPPED, "db")
+    assert status(toy.settle()).state is StackState.RUNNING
+    assert status(toy.override(OverrideKind.STOPPED, "web").settle()).state is StackState.STOPPED
