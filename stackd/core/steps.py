@@ -200,7 +200,7 @@ def _asked(world: World, container: ObservedContainer) -> Request | None:
 def start_or_restart(world: World, spec: ServiceSpec, container: ObservedContainer, busy: bool) -> Step | None:
     """The step, if any, that the fitting container needs; `busy` = an old one still holds its ports."""
     if container.state is ContainerState.PAUSED:
-        return None
+        return _as_asked(world, container)
     if container.live:
         return restart(world, spec, container)
     gates: Blockers = (_after("the old container has stopped"),) if busy else ()
@@ -237,11 +237,16 @@ def restart(world: World, spec: ServiceSpec, container: ObservedContainer) -> St
     condemned = world.view.condemned.get(container.id)
     if condemned is not None and condemned.started_at == container.started_at:
         return stop(world, container, Reason(condemned.why, condemned.reason), restart=condemned.restart)
+    return _as_asked(world, container) or _heal(world, spec, container) or _follow(world, spec, container)
+
+
+def _as_asked(world: World, container: ObservedContainer) -> Step | None:
+    """A person asked for a restart: the one thing that ends a paused run too."""
     for request in world.view.requests:
         if request.verb is Verb.RESTART and container.incarnation in request.targets:
             why = Reason(Why.REQUESTED, f"restart asked for by {request.by}")
             return stop(world, container, why, restart=True)
-    return _heal(world, spec, container) or _follow(world, spec, container)
+    return None
 
 
 def _heal(world: World, spec: ServiceSpec, container: ObservedContainer) -> Step | None:

@@ -381,3 +381,13 @@ def test_a_paused_container_is_held_while_paused() -> None:
     toy = up(service("web"))
     toy.alter("web", state=ContainerState.PAUSED)
     assert (toy.plan(), toy.verdict("web").state) == ([], ServiceState.PAUSED)
+
+
+def test_a_restart_that_a_person_asks_for_ends_a_paused_run_too() -> None:
+    toy = Toy(service("web")).settle()
+    before = toy.box("web").incarnation
+    toy.alter("web", state=ContainerState.PAUSED)
+    toy.ask(Verb.RESTART).settle()
+    after = toy.box("web")
+    assert after.running
+    assert after.incarnation != before
