@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stackd.model.ids import ContainerId, InstanceName, ServiceName
+from stackd.model.ids import ContainerId, InstanceName, NetworkId, ServiceName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedVolume
 from stackd.model.override import OverrideKind
 from stackd.model.plan import RemoveContainer, StopContainer, Why
@@ -141,6 +141,14 @@ def test_down_removes_the_stack_and_up_brings_it_back() -> None:
     toy.overrides = ()
     toy.settle()
     assert toy.box("web").running
+
+
+def test_down_leaves_the_networks_of_another_instance() -> None:
+    toy = Toy(service("web")).settle()
+    theirs = replace(toy.networks["app_default"], id=NetworkId("theirs"), name="app_else", instance=InstanceName("other"))
+    toy.networks["app_else"] = theirs
+    toy.override(OverrideKind.STOPPED).settle()
+    assert set(toy.networks) == {"app_else"}
 
 
 def test_an_unknown_container_of_a_removed_stack_waits() -> None:

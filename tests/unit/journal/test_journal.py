@@ -23,7 +23,7 @@ from stackd.model.plan import Why
 from stackd.model.status import Happening
 from stackd.model.view import Death, Ledger, Now, ServiceLedger
 from stackd.runtime import database as database_module
-from stackd.runtime.database import MIGRATIONS, Bounds
+from stackd.runtime.database import MIGRATIONS, Batch, Bounds, Database, Table
 from stackd.runtime.journal import SEQ_GAP, Journal, JournalContents
 from stackd.source.revision import Revision, encoded
 
@@ -318,6 +318,24 @@ async def test_an_entry_that_cannot_be_read_is_told_and_left_where_it_is(tmp_pat
     with outsider(tmp_path) as other:
         assert other.execute("SELECT count(*) FROM overrides").fetchone() == (1,)
     other.close()
+
+
+async def test_the_answer_to_an_override_waits_for_the_disk_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronous: list[int] = []
+    commit = Database.commit
+
+    def watched(self: Database, batch: Batch, *, durable: bool) -> None:
+        commit(self, batch, durable=durable)
+        if any(table is Table.OVERRIDES for table, _ in batch.rows):
+            (level,) = self._require().execute("PRAGMA synchronous").fetchone()
+            synchronous.append(level)
+
+    monkeypatch.setattr(Database, "commit", watched)
+    async with opened(tmp_path) as (journal, _):
+        assert await journal.put_override(override())
+        assert synchronous == [2], "2 = FULL: the write-ahead log is synced before the commit returns"
 
 
 async def test_a_cancelled_put_is_written_all_the_same(tmp_path: Path) -> None:
