@@ -145,10 +145,19 @@ def test_down_removes_the_stack_and_up_brings_it_back() -> None:
 
 def test_down_leaves_the_networks_of_another_instance() -> None:
     toy = Toy(service("web")).settle()
-    theirs = replace(toy.networks["app_default"], id=NetworkId("theirs"), name="app_else", instance=InstanceName("other"))
+    theirs = replace(
+        toy.networks["app_default"], id=NetworkId("theirs"), name="app_else", instance=InstanceName("other")
+    )
     toy.networks["app_else"] = theirs
     toy.override(OverrideKind.STOPPED).settle()
     assert set(toy.networks) == {"app_else"}
+
+
+def test_a_removed_stack_leaves_networks_that_do_not_say_they_are_ours() -> None:
+    toy = Toy(service("web")).settle()
+    toy.networks["app_default"] = replace(toy.networks["app_default"], instance=InstanceName(""))
+    removed(toy).settle()
+    assert set(toy.networks) == {"app_default"}
 
 
 def test_an_unknown_container_of_a_removed_stack_waits() -> None:

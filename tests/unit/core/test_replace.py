@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from stackd.core.decide import decide
+from stackd.core.slots import build_digest
 from stackd.errors import EngineErrorKind
 from stackd.model.ids import ContainerId, ImageId, NetworkId, ServiceName
 from stackd.model.observed import ContainerState, ObservedImage
 from stackd.model.override import Verb
 from stackd.model.plan import BlockerKind, FieldChange, StopContainer, Why
-from stackd.model.spec import MountKind, MountSpec, PullPolicy, VolumesFrom, VolumeSpec
+from stackd.model.spec import BuildSpec, MountKind, MountSpec, PullPolicy, VolumesFrom, VolumeSpec
 from stackd.model.view import ServiceState
 from tests.unit.core.dsl import HEALTHY, Toy, needs, reasons, service, words
 
@@ -99,6 +100,25 @@ def test_the_reason_names_the_edited_fields() -> None:
     assert str(reason) == ("environment.V0: 1 -> 2; environment.V1: 1 -> 2; environment.V2: 1 -> 2 and 2 more")
 
 
+def test_an_old_one_that_has_ended_is_kept_until_its_replacement_runs() -> None:
+    toy = edited()
+    toy.crash("web")
+    assert [toy.turn() for _ in range(4)] == [["create web 1"], ["start web"], ["remove web"], ["rename web"]]
+
+
+def test_each_part_of_a_build_definition_counts() -> None:
+    plain = BuildSpec("/ctx")
+    edits = (
+        BuildSpec("/other"),
+        replace(plain, dockerfile="Other"),
+        replace(plain, dockerfile_inline="FROM scratch"),
+        replace(plain, args={"A": "1"}),
+        replace(plain, args={"A": None}),
+        replace(plain, target="final"),
+    )
+    assert len({build_digest(one) for one in (plain, *edits)}) == len(edits) + 1
+
+
 def test_the_old_one_runs_on_while_the_new_ones_image_is_pulled() -> None:
     toy = Toy(OLD).settle()
     toy.edit(service("web", version="2", image="web:2"))
@@ -164,6 +184,16 @@ def test_a_moved_tag_is_no_step() -> None:
     toy = Toy(OLD).settle()
     toy.images["web:1"] = ObservedImage("web:1", ImageId("sha256:new"))
     assert toy.plan() == []
+
+
+def test_a_moved_tag_is_not_applied_by_a_start_or_restart() -> None:
+    for verb in (Verb.START, Verb.RESTART, Verb.PULL):
+        toy = Toy(OLD).settle()
+        before = toy.box("web").image_id
+        toy.images["web:1"] = ObservedImage("web:1", ImageId("sha256:new"))
+        toy.ask(verb)
+        assert "create web 1" not in toy.plan()
+        assert toy.box("web").image_id == before
 
 
 def test_a_moved_tag_is_applied_by_up() -> None:

@@ -10,7 +10,7 @@ from stackd.core.decide import decide
 from stackd.errors import EngineErrorKind
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.observed import ContainerState, Health, ObservedVolume
-from stackd.model.override import Verb
+from stackd.model.override import OverrideKind, Verb
 from stackd.model.plan import BlockerKind, CreateContainer, StartContainer, Why
 from stackd.model.spec import (
     BuildSpec,
@@ -69,6 +69,20 @@ def test_an_unhealthy_dependency_delays_and_does_not_fail() -> None:
 def test_a_dependency_without_health_check_is_said_to_never_become_healthy() -> None:
     toy = Toy(service("db"), service("web", needs("db", HEALTHY))).settle()
     assert "no health check" in toy.verdict("web").detail
+
+
+def test_a_wait_for_a_health_that_never_comes_is_known_before_anything_runs() -> None:
+    toy = Toy(service("db"), service("web", needs("db", HEALTHY)))
+    toy.turn(), toy.turn()
+    verdict = toy.verdict("web")
+    assert (verdict.state, verdict.settled) == (ServiceState.BLOCKED, True)
+    assert not toy.box("db").running
+
+
+def test_a_stopped_dependency_that_is_not_required_delays_nobody() -> None:
+    toy = Toy(service("db"), service("web", needs("db", required=False)))
+    toy.override(OverrideKind.STOPPED, "db").settle()
+    assert toy.box("web").running
 
 
 def test_a_dependent_waits_for_the_completion_of_a_job() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stackd.errors import RequestError
 from stackd.model.ids import ServiceName, StackName
-from stackd.model.override import OverrideKind, Verb
+from stackd.model.override import OverrideKind, Request, Verb
 from stackd.source.removal import Fate
 from stackd.source.source import ELSEWHERE, GONE, Source
 from tests.fake.engine import FakeEngine
@@ -79,3 +80,31 @@ async def test_up_never_approves_that_a_stack_is_removed(tmp_path: Path, monkeyp
             await daemon.commands().submit(STACK, verb, (), "a test")
     assert approved == [ELSEWHERE, (), GONE]
     assert not {*ELSEWHERE} & {*GONE}
+
+
+async def test_a_restart_that_was_asked_for_is_on_disk_before_the_answer(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        kept: list[Request] = []
+        put = daemon.journal.put_request
+
+        async def watched(request: Request) -> bool:
+            assert daemon.store.view(STACK).requests == (), "in force before it is on disk"
+            kept.append(request)
+            return await put(request)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(daemon.journal, "put_request", watched)
+            asked = await daemon.commands().submit(STACK, Verb.RESTART, (WEB,), "a test")
+        assert kept == [asked.request]
+
+
+async def test_a_cursor_from_before_the_oldest_event_is_gone(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        commands = daemon.commands()
+        daemon.history.add(STACK, None, "stack.told", "one")
+        daemon.history._entries[0] = replace(daemon.history._entries[0], seq=50)
+        assert [one.seq for one in commands.happenings(49, 10)] == [50]
+        with pytest.raises(RequestError, match="the oldest event still kept has seq 50") as refused:
+            commands.happenings(48, 10)
+        assert refused.value.status == 410

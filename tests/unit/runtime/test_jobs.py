@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stackd.model.ids import ServiceName
+from stackd.engine.base import CreateRequest
+from stackd.errors import EngineError, EngineErrorKind
+from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.plan import Reason, StopContainer, Why
 from tests.fake.engine import FakeEngine
 from tests.unit.core.dsl import service
@@ -39,3 +41,32 @@ async def test_a_stop_that_is_dropped_before_it_is_sent_condemns_nothing(
         assert not daemon.store.view(STACK).condemned
         assert not engine.called("stop_container")
         assert box.runs == 1
+
+
+async def test_a_call_that_the_engine_was_away_for_is_nobodys_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, told = FakeEngine(), asyncio.Event()
+    async with running(tmp_path, engine) as daemon:
+
+        async def away(request: CreateRequest) -> ContainerId:
+            told.set()
+            raise EngineError(EngineErrorKind.UNAVAILABLE, "connection refused")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "create_container", away)
+            daemon.load(service("web"))
+            await told.wait()
+            await until(lambda: ServiceName("web") in daemon.store.view(STACK).answered)
+            assert not daemon.store.view(STACK).failures
+        await until(lambda: daemon.running("web"))
+
+
+async def test_an_answer_is_followed_by_a_look_even_when_no_event_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    monkeypatch.setattr(engine.bus, "publish", lambda event: None)
+    async with running(tmp_path, engine) as daemon:
+        daemon.load(service("web"))
+        await until(lambda: daemon.running("web"))

@@ -1,0 +1,83 @@
+"""The version of a stack's inputs: what moves it, and what must not, or the loop would wake itself for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from stackd.model.evidence import Evidence
+from stackd.model.ids import ContainerId, ServiceName
+from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
+from stackd.model.plan import CreateNetwork, Plan, Reason, Why
+from stackd.model.spec import NetworkSpec
+from stackd.model.view import Decision, DesiredStack, HostFacts, Ledger
+from stackd.runtime.store import Store
+from tests.unit.core.dsl import project, service
+from tests.unit.runtime.world import OURS, STACK
+
+WEB = ServiceName("web")
+NETWORK = CreateNetwork(NetworkSpec("default", "app_default"), "app_default", Reason(Why.NEEDED))
+
+
+class Told:
+    """A store whose clock stands at `mono`, and the version of the one stack in it."""
+
+    def __init__(self) -> None:
+        self.mono = 10.0
+        self.store = Store(HostFacts(OURS), lambda: self.mono, lambda stack: None)
+
+    @property
+    def version(self) -> int:
+        return self.store.view(STACK).version
+
+
+def seen(sent_at: float, state: ContainerState = ContainerState.RUNNING) -> ObservedStack:
+    return ObservedStack(STACK, (ObservedContainer(ContainerId("c"), "w", STACK, WEB, 1, state),), sent_at=sent_at)
+
+
+def test_a_decision_is_no_input() -> None:
+    told = Told()
+    before = told.version
+    told.store.commit(STACK, before, Decision(Plan(), Ledger()))
+    told.store.started(STACK, NETWORK)
+    assert told.version == before
+
+
+def test_an_input_counts_once() -> None:
+    told = Told()
+    desired = DesiredStack(STACK, project(service("web")))
+    facts = Evidence(ContainerId("c"), WEB, 1.0, kill_at=2.0)
+    gifts: tuple[Callable[[], None], ...] = (
+        lambda: told.store.set_desired(desired),
+        lambda: told.store.put_evidence(STACK, facts),
+        lambda: told.store.set_host(replace(told.store.host, engine_up=True)),
+        lambda: told.store.set_observed(seen(11.0)),
+    )
+    for give in gifts:
+        before = told.version
+        give()
+        assert told.version == before + 1
+        give()
+        assert told.version == before + 1
+
+
+def test_an_equal_observation_is_news_only_to_those_who_wait_for_one() -> None:
+    told = Told()
+    told.store.set_observed(seen(11.0))
+    before = told.version
+    told.store.set_observed(seen(12.0))
+    assert told.version == before
+    told.mono = 13.0
+    told.store.started(STACK, NETWORK)
+    told.store.succeeded(STACK, NETWORK, "network:app_default", None)
+    before = told.version
+    told.store.set_observed(seen(14.0))
+    assert told.version == before + 1
+
+
+def test_an_observation_that_was_overtaken_is_dropped() -> None:
+    told = Told()
+    told.store.set_observed(seen(12.0, ContainerState.EXITED))
+    told.store.set_observed(seen(11.0))
+    (box,) = (told.store.view(STACK).observed or seen(0.0)).containers
+    assert box.state is ContainerState.EXITED
