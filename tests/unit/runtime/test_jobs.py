@@ -11,8 +11,9 @@ from stackd.engine.base import CreateRequest
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.plan import Reason, StopContainer, Why
+from stackd.model.view import DesiredStack
 from tests.fake.engine import FakeEngine
-from tests.unit.core.dsl import service
+from tests.unit.core.dsl import project, service
 from tests.unit.runtime.world import STACK, running, until
 
 
@@ -70,3 +71,70 @@ async def test_an_answer_is_followed_by_a_look_even_when_no_event_comes(
     async with running(tmp_path, engine) as daemon:
         daemon.load(service("web"))
         await until(lambda: daemon.running("web"))
+
+
+async def test_a_call_that_was_sent_is_not_cut_when_its_step_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as daemon:
+        daemon.load(service("web"))
+        await until(lambda: daemon.running("web"))
+        (box,) = engine.containers.values()
+        sent, go, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow(container: ContainerId, grace: float | None) -> None:
+            sent.set()
+            await go.wait()
+            answered.set()
+
+        monkeypatch.setattr(engine, "stop_container", slow)
+        why = Reason(Why.CONFIG_CHANGED, "edited")
+        stop = StopContainer(ServiceName("web"), box.id, box.started_at, None, False, why)
+        daemon.jobs.start(STACK, [stop])
+        await sent.wait()
+        daemon.jobs.cancel(STACK, [stop])
+        await asyncio.sleep(0)
+        assert stop in daemon.store.view(STACK).running
+        go.set()
+        await until(lambda: not daemon.store.view(STACK).running)
+        assert answered.is_set()
+
+
+async def test_a_pull_that_an_edit_made_needless_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, begun, ended = FakeEngine(), asyncio.Event(), asyncio.Event()
+
+    async def endless(ref: str, platform: str, progress: object) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(engine, "pull_image", endless)
+    async with running(tmp_path, engine) as daemon:
+        daemon.store.set_desired(DesiredStack(STACK, project(service("web", image="far:1"))))
+        daemon.loaded()
+        daemon.observer.look(STACK)
+        await begun.wait()
+        daemon.load(service("web", version="2", image="near:1"))
+        await until(lambda: daemon.running("web"))
+        assert ended.is_set()
+
+
+async def test_a_replacement_takes_over_the_volumes_that_the_image_declares(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.add_image("web:1", volumes=("/data",))
+    async with running(tmp_path, engine) as daemon:
+        daemon.load(service("web"))
+        engine.add_image("web:1", volumes=("/data",))
+        await until(lambda: daemon.running("web"))
+        (old,) = engine.containers.values()
+        before = daemon.box(old.id)
+        assert before is not None and [mount.target for mount in before.mounts] == ["/data"]
+        daemon.load(service("web", version="2"))
+        engine.add_image("web:1", volumes=("/data",))
+        await until(lambda: old.id not in engine.containers and daemon.running("web"))
+        (new,) = engine.containers.values()
+        after = daemon.box(new.id)
+        assert after is not None and after.mounts == before.mounts
