@@ -81,12 +81,16 @@ async def test_a_call_that_was_sent_is_not_cut_when_its_step_is_dropped(
         daemon.load(service("web"))
         await until(lambda: daemon.running("web"))
         (box,) = engine.containers.values()
-        sent, go, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        sent, go, outcomes = asyncio.Event(), asyncio.Event(), list[str]()
 
         async def slow(container: ContainerId, grace: float | None) -> None:
             sent.set()
-            await go.wait()
-            answered.set()
+            try:
+                await go.wait()
+            except asyncio.CancelledError:
+                outcomes.append("cut")
+                raise
+            outcomes.append("answered")
 
         monkeypatch.setattr(engine, "stop_container", slow)
         why = Reason(Why.CONFIG_CHANGED, "edited")
@@ -94,11 +98,11 @@ async def test_a_call_that_was_sent_is_not_cut_when_its_step_is_dropped(
         daemon.jobs.start(STACK, [stop])
         await sent.wait()
         daemon.jobs.cancel(STACK, [stop])
-        await asyncio.sleep(0)
-        assert stop in daemon.store.view(STACK).running
+        for _ in range(20):  # turns of the loop, more than a cancellation needs to arrive
+            await asyncio.sleep(0)
         go.set()
-        await until(lambda: not daemon.store.view(STACK).running)
-        assert answered.is_set()
+        await until(lambda: bool(outcomes))
+        assert "cut" not in outcomes
 
 
 async def test_a_pull_that_an_edit_made_needless_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,9 +131,21 @@ async def test_an_engine_that_answers_no_fresh_connection_is_away(
 
 
 async def test_everything_is_looked_at_again_from_time_to_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "RESYNC_EVERY", 0.2)
+    monkeypatch.setattr(intake, "RESYNC_EVERY", 1.0)
     async with running(tmp_path, FakeEngine()) as daemon:
-        box = await web(daemon)
         daemon.engine.bus.mangle = lambda event: []
+        box = await web(daemon)
+        await until(lambda: daemon.observer._seen[STACK].task is None)
         daemon.engine.crash(box.id, 1)
         await until(lambda: box.runs == 2)
+
+
+async def test_a_restart_by_hand_is_known_as_one_and_not_helped(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        box = await web(daemon)
+        await daemon.engine.human_restart(box.id)
+        evidence = daemon.store.evidence
+        await until(lambda: [one.verdict for one in evidence(STACK).values()] == [Verdict.RESTARTED])
+        await until(lambda: daemon.running("web"))
+        assert box.runs == 2
+        assert not held(daemon)
