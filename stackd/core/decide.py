@@ -41,7 +41,7 @@ def make_world(view: View, now: Now) -> World:
     want = wanted(view, now)
     slots = assign(view, want.targets)
     ledger = remember(view, want.targets, slots, now)
-    project = view.desired.project if view.desired else None
+    project = view.project
     targets = {target.service: target for target in want.targets}
     return World(view, now, view.observed, project, want, slots, ledger, targets)
 

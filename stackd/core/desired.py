@@ -53,8 +53,8 @@ class Wanted:
 
 def wanted(view: View, now: Now) -> Wanted:
     """What the stack is to be. Without a definition, and no proof that it was removed, everything is left alone."""
-    project = view.desired.project if view.desired else None
-    standing, released = _standing(view, project, now)
+    project = view.project
+    standing, released = _standing(view, now)
     stack_wide = next((o for o in standing if o.service is None), None)
     if view.desired is not None and view.desired.presence is Presence.REMOVED:
         return Wanted(_all_absent(view), released, Reason(Why.STACK_REMOVED, "the stack's folder was removed"))
@@ -78,21 +78,22 @@ def start_order(project: Project) -> tuple[ServiceName, ...]:
         return tuple(project.services)
 
 
-def _standing(view: View, project: Project | None, now: Now) -> tuple[tuple[Override, ...], tuple[Override, ...]]:
+def _standing(view: View, now: Now) -> tuple[tuple[Override, ...], tuple[Override, ...]]:
     standing: list[Override] = []
     released: list[Override] = []
     for override in view.overrides:
         over = override.until is not None and override.until <= now.wall
-        (released if over or _edited(override, project) else standing).append(override)
+        (released if over or _edited(override, view) else standing).append(override)
     return tuple(standing), tuple(released)
 
 
-def _edited(override: Override, project: Project | None) -> bool:
-    """Whether what the override covers has another definition than when it was made."""
-    if project is None or not override.definition:
+def _edited(override: Override, view: View) -> bool:
+    """Whether what the override covers has another definition than when it was made; of a stack: the newest text."""
+    newest, project = view.desired.project if view.desired else None, view.project
+    if newest is None or project is None or not override.definition:
         return False
     if override.service is None:
-        return override.definition != project.digest
+        return override.definition != newest.digest
     spec = project.services.get(override.service)
     return spec is not None and override.definition not in spec.hashes
 
@@ -111,6 +112,8 @@ def _target(spec: ServiceSpec, standing: Iterable[Override], stack_wide: Overrid
         case OverrideKind.STOPPED:
             want = Want.ABSENT if override.service is None else Want.STOP
         case OverrideKind.HELD | OverrideKind.PAUSED:
+            want = Want.LEAVE
+        case OverrideKind.RELEASED:
             want = Want.LEAVE
         case OverrideKind.SCALED | OverrideKind.PINNED:
             want = Want.RUN

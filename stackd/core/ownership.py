@@ -16,7 +16,7 @@ def is_ours(container: ObservedContainer, view: View) -> bool:
         return False
     if container.instance:
         return container.instance == view.host.instance
-    project = view.desired.project if view.desired else None
+    project = view.project
     return project is not None and container.working_dir == str(project.working_dir)
 
 

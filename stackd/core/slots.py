@@ -95,7 +95,7 @@ def _rank(container: ObservedContainer) -> tuple[bool, bool, bool, float, str]:
 
 def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
     """Why a container does not fit its service's definition any more; None = it fits, or nothing proves otherwise."""
-    seen, project = view.observed, view.desired.project if view.desired else None
+    seen, project = view.observed, view.project
     if seen is None or project is None:
         return None
     if container.state is ContainerState.DEAD:

@@ -43,7 +43,7 @@ from stackd.model.view import Decision, Now, Presence, ServiceLedger, ServiceSta
 def stack_status(view: View, decision: Decision | None, applied: int, trouble: str, now: Now) -> StackStatus:
     """The status of a stack; `applied` = the last generation fully applied, `trouble` = why its task ended, if so."""
     desired = view.desired
-    project = desired.project if desired else None
+    project = view.project
     verdicts = decision.verdicts if decision else ()
     names = list(project.services) if project else []
     by_name = {verdict.service: verdict for verdict in verdicts}
@@ -110,7 +110,7 @@ def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str
 
 
 def _service(view: View, name: ServiceName, verdict: ServiceVerdict | None, now: Now) -> ServiceStatus:
-    project = view.desired.project if view.desired else None
+    project = view.project
     spec = project.services.get(name) if project else None
     containers = [container for container in ours(view) if container.service == name]
     image = spec.image if spec else (containers[0].image if containers else "")

@@ -256,7 +256,7 @@ def _heal(world: World, spec: ServiceSpec, container: ObservedContainer) -> Step
         return None
     host = world.view.host
     if host.storm:
-        waits: Blockers = (Blocker(BlockerKind.EVIDENCE, "many services fail at once: the host is suspected"),)
+        waits: Blockers = (Blocker(BlockerKind.EVIDENCE, host.storm),)
     else:
         waits = _until(host.health_ignored_until, now, "health verdicts are ignored after a suspend")
     waits += _until(ledger.sick_since + policy.unhealthy_grace, now, "unhealthy, within its grace")

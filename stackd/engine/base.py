@@ -14,7 +14,14 @@ from typing import Protocol, TypeAlias
 
 from stackd.model.evidence import EngineEvent
 from stackd.model.ids import ContainerId, InstanceName, NetworkId, StackName
-from stackd.model.observed import ContainerRow, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume
+from stackd.model.observed import (
+    ContainerRow,
+    HealthProbe,
+    ObservedContainer,
+    ObservedImage,
+    ObservedNetwork,
+    ObservedVolume,
+)
 from stackd.model.spec import BuildSpec
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -75,6 +82,9 @@ class Engine(Protocol):
 
     async def inspect_container(self, container: ContainerId) -> ObservedContainer | None:
         """One container, None when it is not there."""
+
+    async def health_log(self, container: ContainerId) -> tuple[HealthProbe, ...]:
+        """The newest runs of its health check (the engine keeps five), oldest first; none when it is not there."""
 
     async def list_networks(self, stack: StackName) -> tuple[ObservedNetwork, ...]:
         """The networks that carry the project's label."""

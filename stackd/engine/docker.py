@@ -22,7 +22,14 @@ from stackd.engine.wire import Ask, Stream, Wire
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import EngineEvent
 from stackd.model.ids import ContainerId, InstanceName, NetworkId, StackName
-from stackd.model.observed import ContainerRow, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume
+from stackd.model.observed import (
+    ContainerRow,
+    HealthProbe,
+    ObservedContainer,
+    ObservedImage,
+    ObservedNetwork,
+    ObservedVolume,
+)
 from stackd.model.spec import BuildSpec
 from stackd.translate import events as event
 from stackd.translate import labels as label
@@ -74,6 +81,11 @@ class DockerEngine:
     async def inspect_container(self, container: ContainerId) -> ObservedContainer | None:
         """See `Engine.inspect_container`."""
         return await self._find(f"containers/{container}/json", f"inspect {_short(container)}", observed.container)
+
+    async def health_log(self, container: ContainerId) -> tuple[HealthProbe, ...]:
+        """See `Engine.health_log`."""
+        what = f"read the health log of {_short(container)}"
+        return await self._find(f"containers/{container}/json", what, observed.health_log) or ()
 
     async def list_networks(self, stack: StackName) -> tuple[ObservedNetwork, ...]:
         """See `Engine.list_networks`."""

@@ -94,6 +94,8 @@ class ObservedContainer:
     mounts: tuple[ObservedMount, ...] = ()
     volumes_from: tuple[str, ...] = ()
     network_mode: str = ""
+    ipc_mode: str = ""
+    pid_mode: str = ""
     depends_on: tuple[ObservedDependency, ...] = ()
     ports: tuple[str, ...] = ()
     health_output: str = ""
@@ -130,6 +132,19 @@ class ContainerRow:
     signature: str
     service: ServiceName = ServiceName("")
     number: int = 0
+    working_dir: str = ""
+    config_files: str = ""
+    oneoff: bool = False
+    running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HealthProbe:
+    """One run of a health check, as the engine keeps it: when it began, its exit code, its output (cut)."""
+
+    at: float
+    exit_code: int
+    output: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,15 @@ from stackd.model.observed import Incarnation
 
 class OverrideKind(enum.StrEnum):
     """STOPPED: made not to run (a stack: containers and networks removed, volumes kept). HELD: left as it is, neither
-    started nor stopped. PAUSED, SCALED, PINNED: as their names say."""
+    started nor stopped. PAUSED, SCALED: as their names say. PINNED: an earlier revision, number `value`, is in force.
+    RELEASED: the whole stack is the engine's own again, its file's restart policies put back, until it is adopted."""
 
     STOPPED = "stopped"
     HELD = "held"
     PAUSED = "paused"
     SCALED = "scaled"
     PINNED = "pinned"
+    RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Override:
     """One override; `service` None = the whole stack. `at`, `until` are wall-clock seconds; `until` None = no end.
 
     `definition` is the digest (stack) or config-hash (service) in force when it was made: another one is an edit, and
-    an edit releases it. `value` is the number of a SCALED.
+    an edit releases it. `value` is the number of a SCALED, the revision of a PINNED.
     """
 
     stack: StackName
@@ -50,6 +52,9 @@ class Verb(enum.StrEnum):
     PULL = "pull"
     BUILD = "build"
     RECONCILE = "reconcile"
+    ROLLBACK = "rollback"
+    ADOPT = "adopt"
+    RELEASE = "release"
 
 
 @dataclass(frozen=True, slots=True)

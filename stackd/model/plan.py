@@ -35,6 +35,8 @@ class Why(enum.StrEnum):
     REPLACED = "replaced"
     ENGINE_RESTARTED = "engine_restarted"
     ADOPTED = "adopted"
+    RELEASED = "released"
+    ROLLED_BACK = "rolled_back"
     NEEDED = "needed"
 
 

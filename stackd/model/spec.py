@@ -45,7 +45,9 @@ class RestartPolicy:
     """Who is started again, how often and how fast; durations in seconds (supervision.md, Back-off).
 
     `max_attempts` None = no limit; `declared` False = the file said nothing and stackd's default stands.
-    `engine_name`/`engine_retries` are what the file says in the engine's own words, for handing over.
+    `engine_name`/`engine_retries` are what the file says in the engine's own words, for handing over. The exit codes
+    are systemd's trio (SuccessExitStatus=, RestartPreventExitStatus=, RestartForceExitStatus=): `success_exit_codes`
+    count as success beside 0, `no_restart_exit_codes` are never answered by a start, `force_restart_exit_codes` always.
     """
 
     condition: RestartCondition = RestartCondition.ON_FAILURE
@@ -66,6 +68,9 @@ class RestartPolicy:
     unhealthy_window: float = 300.0
     engine_name: str = "no"
     engine_retries: int = 0
+    success_exit_codes: frozenset[int] = frozenset()
+    no_restart_exit_codes: frozenset[int] = frozenset()
+    force_restart_exit_codes: frozenset[int] = frozenset()
 
 
 class DependencyCondition(enum.StrEnum):
@@ -246,6 +251,8 @@ class ServiceSpec:
     volumes_from: tuple[VolumesFrom, ...] = ()
     networks: tuple[NetworkAttachment, ...] = ()
     network_mode: str = ""
+    ipc: str = ""
+    pid: str = ""
     links: tuple[Link, ...] = ()
     external_links: tuple[str, ...] = ()
     depends_on: tuple[Dependency, ...] = ()

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from stackd.errors import Diagnostic, EngineErrorKind
 from stackd.model.evidence import Condemned, Evidence
-from stackd.model.ids import ContainerId, InstanceName, ServiceName, StackName
+from stackd.model.ids import ContainerId, ImageId, InstanceName, ServiceName, StackName
 from stackd.model.observed import Incarnation, ObservedStack
-from stackd.model.override import Override, Request
+from stackd.model.override import Override, OverrideKind, Request
 from stackd.model.plan import FieldChange, Op, Plan
 from stackd.model.spec import Project
 
@@ -70,6 +70,7 @@ class Failure:
 class HostFacts:
     """Cross-stack facts, one value for all.
 
+    `storm` says in words why the host is suspected, "" = it is not (supervision.md, storm guard).
     `engine_started_at` and `engine_lost_at` (the last moment at which contact broke) are wall clock, 0.0 = unknown;
     `health_ignored_until` is monotonic.
     """
@@ -83,9 +84,10 @@ class HostFacts:
     api_version: tuple[int, int] = (1, 41)
     sources_loaded: bool = False
     frozen: str = ""
-    storm: bool = False
+    storm: str = ""
     health_ignored_until: float = 0.0
     on_external_stop_hold: bool = True
+    on_external_remove_hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class ServiceLedger:
     counts them all. `health_restarts`: runs ended for their health, and when. `completed`: runs that ended by
     themselves with success. `stable`, `stable_since`: the present run and since when it is running and, if it has a
     check, healthy; `sick`, `sick_since`: likewise unhealthy. `forgiven`: the newest request that cleared the curve.
+    `usurped`: containers that another hand put in the place of one of ours, and when (monotonic): two controllers.
     """
 
     fingerprint: str = ""
@@ -119,6 +122,7 @@ class ServiceLedger:
     sick: Incarnation | None = None
     sick_since: float = 0.0
     forgiven: str = ""
+    usurped: tuple[tuple[ContainerId, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +133,23 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """An earlier definition that a rollback puts in force: its number, the definition, the images it ran (by id)."""
+
+    number: int
+    project: Project
+    images: Mapping[ServiceName, ImageId] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything a decision may look at.
 
     `running` are the operations in flight; `answered` tells, by service (None = the stack's networks and volumes), when
     its last operation was answered: an observation sent before that does not count. `fetched` are the pulls and builds
-    done for a request (id, service); `changes` explains, by service, the last edit of its definition.
+    done for a request (id, service); `changes` explains, by service, the last edit of its definition. `pin` is the
+    revision that a PINNED override names, once it is read; `created` are the containers that this life of the daemon
+    made.
     """
 
     stack: StackName
@@ -152,6 +167,25 @@ class View:
     running: frozenset[Op] = frozenset()
     answered: Mapping[ServiceName | None, float] = field(default_factory=dict)
     changes: Mapping[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
+    pin: Pin | None = None
+    created: frozenset[ContainerId] = frozenset()
+
+    @property
+    def pinned(self) -> Pin | None:
+        """The revision that is in force instead of the newest text, None = the newest text is."""
+        pin = self.pin
+        if pin is None:
+            return None
+        stands = any(o.kind is OverrideKind.PINNED and o.value == pin.number for o in self.overrides)
+        return pin if stands else None
+
+    @property
+    def project(self) -> Project | None:
+        """The definition in force: a pinned revision's, else the last good one of the files."""
+        pin = self.pinned
+        if pin is not None:
+            return pin.project
+        return self.desired.project if self.desired is not None else None
 
     @property
     def alive(self) -> bool:
@@ -216,7 +250,8 @@ class ServiceVerdict:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What `decide` yields: the plan, the new memory, when to look again, how every service fares, which requests are
-    done, and which overrides an edit or their end has released.
+    done, which overrides an edit or their end has released, and which holds the decision itself asks for (two
+    controllers: no fight).
     """
 
     plan: Plan
@@ -225,4 +260,5 @@ class Decision:
     verdicts: tuple[ServiceVerdict, ...] = ()
     done: frozenset[str] = frozenset()
     released: tuple[Override, ...] = ()
+    holds: tuple[Override, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()

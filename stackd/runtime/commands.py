@@ -19,6 +19,7 @@ from stackd.errors import RequestError
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.observed import Incarnation, ObservedContainer
 from stackd.model.override import Operation, Override, OverrideKind, Request, Verb
+from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswer
 from stackd.model.spec import DependencyCondition
 from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
 from stackd.model.view import Now, View
@@ -101,7 +102,7 @@ class Commands:
         return self._parts.store.view(name)
 
     def _check(self, view: View, services: tuple[ServiceName, ...]) -> None:
-        project = view.desired.project if view.desired else None
+        project = view.project
         known = [*(project.services if project else ()), *(container.service for container in ours(view))]
         for service in services:
             if service not in known:
@@ -152,10 +153,10 @@ class Commands:
             case Verb.DOWN:
                 await intents.put(self._override(view, None, "down was asked for", by))
             case Verb.STOP:
-                project = view.desired.project if view.desired else None
+                project = view.project
                 scopes = services or tuple(project.services if project else ())
                 await intents.put(*(self._override(view, one, "stop was asked for", by) for one in scopes))
-            case Verb.PULL | Verb.BUILD | Verb.RECONCILE:
+            case Verb.PULL | Verb.BUILD | Verb.RECONCILE | Verb.ROLLBACK | Verb.ADOPT | Verb.RELEASE:
                 pass
 
     def _override(self, view: View, service: ServiceName | None, reason: str, by: str) -> Override:
@@ -192,7 +193,7 @@ class Commands:
         """See `Control.put_override`."""
         view = self._view(stack)
         self._check(view, (service,) if service is not None else ())
-        if kind in (OverrideKind.SCALED, OverrideKind.PINNED):
+        if kind in (OverrideKind.SCALED, OverrideKind.PINNED, OverrideKind.RELEASED):
             raise RequestError(422, "not_supported", f"an override of kind {kind} cannot be set yet")
         now, definition = self._parts.clock().wall, definition_of(view, service)
         override = Override(stack, service, kind, reason or "asked for", by, now, until, definition)
@@ -207,6 +208,46 @@ class Commands:
             await self._parts.intents.release(stack, gone, f"released by {by}")
             await self._ask(stack, Verb.START, (service,) if service is not None else (), by)
         return bool(gone)
+
+    # The past
+
+    def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
+        """See `Control.why`."""
+        raise NotImplementedError
+
+    def crashes(self, stack: StackName, service: ServiceName | None) -> tuple[Crash, ...]:
+        """See `Control.crashes`."""
+        raise NotImplementedError
+
+    async def crash(self, stack: StackName, crash: int) -> CrashBundle:
+        """See `Control.crash`."""
+        raise NotImplementedError
+
+    def revisions(self, stack: StackName) -> tuple[Applied, ...]:
+        """See `Control.revisions`."""
+        raise NotImplementedError
+
+    def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+        """See `Control.diff`."""
+        raise NotImplementedError
+
+    async def rollback(self, stack: StackName, number: int | None, by: str) -> Operation:
+        """See `Control.rollback`."""
+        raise NotImplementedError
+
+    # Taking and giving
+
+    async def adoptable(self) -> tuple[Adoptable, ...]:
+        """See `Control.adoptable`."""
+        raise NotImplementedError
+
+    async def adopt(self, stack: StackName, by: str) -> Operation:
+        """See `Control.adopt`."""
+        raise NotImplementedError
+
+    async def release(self, stack: StackName, by: str) -> Operation:
+        """See `Control.release`."""
+        raise NotImplementedError
 
     # Following
 
@@ -239,7 +280,7 @@ class Commands:
 
 def _narrowed(view: View, gone: list[Override], services: tuple[ServiceName, ...]) -> list[Override]:
     """What remains of an override of the whole stack when only `services`, and what they need, are released from it."""
-    project = view.desired.project if view.desired else None
+    project = view.project
     wide = next((override for override in gone if override.service is None), None)
     if wide is None or project is None or not services:
         return []
@@ -284,7 +325,7 @@ def _finished(container: ObservedContainer, jobs: set[ServiceName]) -> bool:
 
 def _one_shots(view: View) -> set[ServiceName]:
     """Services that others wait for to complete: `up` does not run a finished one again (compose#11808)."""
-    project = view.desired.project if view.desired else None
+    project = view.project
     specs = project.services.values() if project else ()
     waits = (dependency for spec in specs for dependency in spec.depends_on)
     return {one.service for one in waits if one.condition is DependencyCondition.COMPLETED}

@@ -14,6 +14,7 @@ from typing import Protocol
 from stackd.engine.base import LogLine
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.override import Operation, Override, OverrideKind, Verb
+from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswer
 from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
 
 
@@ -95,6 +96,42 @@ class Control(Protocol):
 
     async def drop_override(self, stack: StackName, service: ServiceName | None, by: str) -> bool:
         """Release the overrides of exactly this scope; whether there was one."""
+
+    def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
+        """Why a service is as it is."""
+
+    def crashes(self, stack: StackName, service: ServiceName | None) -> tuple[Crash, ...]:
+        """The crashes still kept, newest first; of one service or of all of a stack."""
+
+    async def crash(self, stack: StackName, crash: int) -> CrashBundle:
+        """One crash with its evidence. RequestError 404 `no_such_crash`, 503 `journal_unavailable`."""
+
+    def revisions(self, stack: StackName) -> tuple[Applied, ...]:
+        """The applied revisions still kept, newest first."""
+
+    def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+        """A unified diff of the resolved definitions, secrets redacted; against the revision before, or `against`.
+
+        RequestError 404 `no_such_revision`.
+        """
+
+    async def rollback(self, stack: StackName, number: int | None, by: str) -> Operation:
+        """Put an earlier revision in force (None = the one before) until the next edit or `up`: a PINNED override.
+
+        RequestError 404 `no_such_revision`, 409 `no_earlier_revision`.
+        """
+
+    async def adoptable(self) -> tuple[Adoptable, ...]:
+        """Compose projects on the engine that no stacks directory holds. RequestError 503 `engine_unavailable`."""
+
+    async def adopt(self, stack: StackName, by: str) -> Operation:
+        """Keep a released stack again, or link an adoptable project's folder into the first stacks directory.
+
+        RequestError 404 `not_adoptable`, 409 `not_adoptable` (naming the obstacle).
+        """
+
+    async def release(self, stack: StackName, by: str) -> Operation:
+        """Give a stack back to the engine, with its file's restart policies, until it is adopted: RELEASED."""
 
     def happenings(self, after: int, limit: int) -> tuple[Happening, ...]:
         """History entries with seq > `after`, oldest first. `after` -1 = from the oldest kept."""

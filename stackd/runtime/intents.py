@@ -204,11 +204,11 @@ def _trouble(request: Request, decision: Decision) -> str:
 
 def definition_of(view: View, service: ServiceName | None) -> str:
     """The digest or hash of what an override covers, by which an edit is recognised later."""
-    project = view.desired.project if view.desired else None
+    project = view.project
     if project is None:
         return ""
     if service is None:
-        return project.digest
+        return view.desired.project.digest if view.desired and view.desired.project else ""
     spec = project.services.get(service)
     return spec.config_hash if spec is not None else ""
 

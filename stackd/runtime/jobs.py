@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from stackd.engine.base import Engine, Progress
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import Condemned
-from stackd.model.ids import StackName
+from stackd.model.ids import ContainerId, StackName
 from stackd.model.plan import BuildImage, Op, PullImage, StopContainer, service_of
 from stackd.model.view import Now
 from stackd.runtime.history import History
@@ -115,7 +115,9 @@ class Jobs:
             finally:
                 call.cancel()
         else:
-            await _to_the_end(call)
+            made = await _to_the_end(call)
+            if made is not None:
+                self.tools.store.note_created(stack, made)
         self._succeeded(stack, op)
 
     async def _condemn(self, stack: StackName, op: StopContainer) -> None:
@@ -156,7 +158,7 @@ class Jobs:
         self.tools.history.add(stack, service_of(op), "operation.failed", text, error=error.kind, step=told.type)
 
 
-async def _to_the_end(call: asyncio.Task[None]) -> None:
+async def _to_the_end(call: asyncio.Task[ContainerId | None]) -> ContainerId | None:
     """Await a call that must not be cut: a cancellation is passed on once it has ended; its error comes first."""
     cancelled = False
     while not call.done():
@@ -164,6 +166,7 @@ async def _to_the_end(call: asyncio.Task[None]) -> None:
             await asyncio.wait({call})
         except asyncio.CancelledError:
             cancelled = True
-    call.result()
+    made = call.result()
     if cancelled:
         raise asyncio.CancelledError
+    return made

@@ -21,7 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from stackd.model.evidence import Condemned
 from stackd.model.ids import ContainerId, OperationId, ServiceName, StackName
-from stackd.model.override import Override, Request
+from stackd.model.override import Operation, Override, Request
+from stackd.model.record import Applied, Crash, CrashBundle
 from stackd.model.status import Happening
 from stackd.model.view import Ledger, Now, ServiceLedger
 from stackd.runtime.database import Bounds, HistoryRow, Stored, Table
@@ -159,6 +160,34 @@ class Journal:
             self.delete_request(request.id)
         self.save_ledger(stack, Ledger())
         self.save_condemned(stack, {})
+
+    def next_crash(self) -> int:
+        """The number of the next crash."""
+        raise NotImplementedError
+
+    def save_crash(self, bundle: CrashBundle) -> None:
+        """Keep a crash with its evidence; the bounds of `Bounds` drop the oldest."""
+        raise NotImplementedError
+
+    def crashes(self, stack: StackName) -> tuple[Crash, ...]:
+        """The crashes of a stack still kept, newest first; from memory."""
+        raise NotImplementedError
+
+    async def crash(self, crash: int) -> CrashBundle | None:
+        """One with its evidence, None when it is not kept. Raises StateError when the database does not answer."""
+        raise NotImplementedError
+
+    def save_applied(self, applied: Applied) -> None:
+        """Keep a revision that was applied; the oldest beyond the bound of a stack go."""
+        raise NotImplementedError
+
+    def applied(self, stack: StackName) -> tuple[Applied, ...]:
+        """The applied revisions of a stack still kept, oldest first; from memory."""
+        raise NotImplementedError
+
+    def save_operation(self, operation: Operation) -> None:
+        """Keep how a request fares, so that its sender can still ask after a restart of the daemon."""
+        raise NotImplementedError
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep one small fact (the event cursor, the instance)."""

@@ -202,8 +202,7 @@ class Observer:
             return await self._engine.inspect_image(ref)
 
     def _project(self, stack: StackName) -> Project | None:
-        desired = self._store.view(stack).desired if stack in self._store.names() else None
-        return desired.project if desired is not None else None
+        return self._store.view(stack).project if stack in self._store.names() else None
 
 
 def _unknown(row: ContainerRow, before: ObservedContainer | None) -> ObservedContainer:

@@ -72,11 +72,16 @@ def keyed(op: Op) -> Keyed:
             assert_never(op)
 
 
-async def perform(engine: Engine, view: View, op: Op, now: Now, progress: Callable[[Progress], None]) -> None:
-    """Make the engine call of an operation. Raises EngineError; `conflict` when the definition is gone meanwhile."""
+async def perform(
+    engine: Engine, view: View, op: Op, now: Now, progress: Callable[[Progress], None]
+) -> ContainerId | None:
+    """Make the engine call of an operation; the container that it made, if so.
+
+    Raises EngineError; `conflict` when the definition is gone meanwhile.
+    """
     match op:
         case CreateContainer():
-            await engine.create_container(create_request(view, op, now))
+            return await engine.create_container(create_request(view, op, now))
         case StartContainer():
             await engine.start_container(op.container)
         case StopContainer():
@@ -101,6 +106,7 @@ async def perform(engine: Engine, view: View, op: Op, now: Now, progress: Callab
             await engine.update_restart_policy(op.container, op.policy, op.retries)
         case _:
             assert_never(op)
+    return None
 
 
 def build_labels(view: View, op: BuildImage) -> dict[str, str]:
@@ -138,9 +144,10 @@ def create_request(view: View, op: CreateContainer, now: Now) -> CreateRequest:
 
 
 def _project(view: View) -> Project:
-    if view.desired is None or view.desired.project is None:
+    project = view.project
+    if project is None:
         raise EngineError(EngineErrorKind.CONFLICT, "the definition is gone")
-    return view.desired.project
+    return project
 
 
 def _root(view: View) -> str:

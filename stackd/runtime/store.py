@@ -18,7 +18,7 @@ from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, ObservedStack
 from stackd.model.override import Override, Request
 from stackd.model.plan import FieldChange, Op, service_of
-from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, View
+from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, Pin, View
 
 
 @dataclass(slots=True)
@@ -38,6 +38,8 @@ class _Cell:
     running: frozenset[Op] = frozenset()
     answered: dict[ServiceName | None, float] = field(default_factory=dict)
     changes: dict[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
+    pin: Pin | None = None
+    created: frozenset[ContainerId] = frozenset()
     decision: Decision | None = None
     decided: int = -1
     applied: int = 0
@@ -72,7 +74,7 @@ class Store:
             stack=stack, version=cell.version, desired=cell.desired, observed=cell.observed, host=self._host,
             ledger=cell.ledger, evidence=dict(cell.evidence), condemned=dict(cell.condemned), overrides=cell.overrides,
             requests=cell.requests, failures=dict(cell.failures), fetched=cell.fetched, running=cell.running,
-            answered=dict(cell.answered), changes=cell.changes,
+            answered=dict(cell.answered), changes=cell.changes, pin=cell.pin, created=cell.created,
         )  # fmt: skip
 
     def decision(self, stack: StackName) -> Decision | None:
@@ -199,6 +201,17 @@ class Store:
         if cell.overrides != overrides:
             cell.overrides = overrides
             self._bump(cell)
+
+    def set_pin(self, stack: StackName, pin: Pin | None) -> None:
+        """The revision that a PINNED override names; it is in force only while that override stands."""
+        cell = self._cell(stack)
+        if cell.pin != pin:
+            cell.pin = pin
+            self._bump(cell)
+
+    def note_created(self, stack: StackName, container: ContainerId) -> None:
+        """We made this container. No bump: the observation that shows it does."""
+        self._cell(stack).created |= {container}
 
     def set_requests(self, stack: StackName, requests: tuple[Request, ...]) -> None:
         """All requests of the stack that are not done."""

@@ -14,6 +14,7 @@ from stackd.model.observed import (
     ContainerRow,
     ContainerState,
     Health,
+    HealthProbe,
     ObservedContainer,
     ObservedMount,
     ObservedNetwork,
@@ -59,6 +60,19 @@ def container_row(row: Node) -> ContainerRow:
         signature=_signature(row, names),
         service=ServiceName(labels.get(label.SERVICE, "")),
         number=label.number(labels.get(label.NUMBER, "")),
+        working_dir=labels.get(label.WORKING_DIR, ""),
+        config_files=labels.get(label.CONFIG_FILES, ""),
+        oneoff=label.is_oneoff(labels),
+        running=row.text("State") == "running",
+    )
+
+
+def health_log(inspected: Node) -> tuple[HealthProbe, ...]:
+    """The health check's newest runs in an inspect answer, oldest first."""
+    runs = inspected["State"]["Health"]["Log"].items()
+    return tuple(
+        HealthProbe(instant(run.text("Start")), run.integer("ExitCode"), run.text("Output")[:_HEALTH_OUTPUT_LIMIT])
+        for run in runs
     )
 
 
@@ -115,6 +129,8 @@ def container(document: Node) -> ObservedContainer:
         mounts=_mounts(document["Mounts"]),
         volumes_from=host.texts("VolumesFrom"),
         network_mode=host.text("NetworkMode"),
+        ipc_mode=host.text("IpcMode"),
+        pid_mode=host.text("PidMode"),
         depends_on=told.depends_on,
         ports=_ports(document["NetworkSettings"]["Ports"]),
         health_output=_health_output(state["Health"], started_at),

@@ -16,6 +16,7 @@ from stackd.errors import RequestError
 from stackd.model.ids import ContainerId, OperationId, ServiceName, StackName
 from stackd.model.observed import ContainerState, Health
 from stackd.model.override import Operation, OperationState, Override, OverrideKind, Request, Verb
+from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswer
 from stackd.model.status import (
     Happening,
     PlanStatus,
@@ -231,6 +232,33 @@ class FakeControl:
         left = tuple(entry for entry in status.overrides if entry.service != service)
         self.put(replace(status, overrides=left))
         return left != status.overrides
+
+    def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
+        raise NotImplementedError
+
+    def crashes(self, stack: StackName, service: ServiceName | None) -> tuple[Crash, ...]:
+        raise NotImplementedError
+
+    async def crash(self, stack: StackName, crash: int) -> CrashBundle:
+        raise NotImplementedError
+
+    def revisions(self, stack: StackName) -> tuple[Applied, ...]:
+        raise NotImplementedError
+
+    def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    async def rollback(self, stack: StackName, number: int | None, by: str) -> Operation:
+        raise NotImplementedError
+
+    async def adoptable(self) -> tuple[Adoptable, ...]:
+        raise NotImplementedError
+
+    async def adopt(self, stack: StackName, by: str) -> Operation:
+        raise NotImplementedError
+
+    async def release(self, stack: StackName, by: str) -> Operation:
+        raise NotImplementedError
 
     def happenings(self, after: int, limit: int) -> tuple[Happening, ...]:
         if -1 < after < self.forgotten:

@@ -17,6 +17,7 @@ from stackd.model.ids import ContainerId, ImageId, InstanceName, NetworkId, Stac
 from stackd.model.observed import (
     ContainerRow,
     ContainerState,
+    HealthProbe,
     ObservedContainer,
     ObservedImage,
     ObservedNetwork,
@@ -70,6 +71,15 @@ class FakeEngine(Calls):
             return showing.observed(found) if found is not None else None
 
         return await self.call("inspect_container", (container,), tell, self.deadlines.look)
+
+    async def health_log(self, container: ContainerId) -> tuple[HealthProbe, ...]:
+        """See `Engine.health_log`."""
+
+        async def tell() -> tuple[HealthProbe, ...]:
+            found = self.containers.get(container)
+            return tuple(found.probes) if found is not None else ()
+
+        return await self.call("health_log", (container,), tell, self.deadlines.look)
 
     async def list_networks(self, stack: StackName) -> tuple[ObservedNetwork, ...]:
         """See `Engine.list_networks`."""

@@ -16,7 +16,7 @@ from typing import Any
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import EngineEvent, EventKind
 from stackd.model.ids import ContainerId, NetworkId, ServiceName, StackName
-from stackd.model.observed import ContainerState, Health, ObservedNetwork, ObservedVolume
+from stackd.model.observed import ContainerState, Health, HealthProbe, ObservedNetwork, ObservedVolume
 from tests.fake.bus import EventBus
 from tests.fake.values import Behaviour, Dialect, FakeContainer, FakeImage
 
@@ -202,6 +202,8 @@ class Machine:
         """A probe changes the verdict: `health_status: ...`."""
         if container.state is ContainerState.RUNNING and container.health is not verdict:
             container.health = verdict
+            good = verdict is Health.HEALTHY
+            container.probes = [*container.probes[-4:], HealthProbe(self.wall(), int(not good), "" if good else "bad")]
             self.emit(container, EventKind.HEALTH, action=f"health_status: {verdict.value}")
 
     def process_ends(self, container: FakeContainer, code: int, *, oom: bool = False) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from stackd.engine.base import LogLine
-from stackd.model.observed import ContainerRow, ObservedContainer
+from stackd.model.observed import ContainerRow, ContainerState, ObservedContainer
+from stackd.translate import labels as label
 from tests.fake.starting import published
 from tests.fake.values import FakeContainer
 
@@ -31,6 +32,10 @@ def row(container: FakeContainer) -> ContainerRow:
         "|".join(parts),
         container.labels.service,
         container.labels.number,
+        container.labels.working_dir,
+        container.raw_labels.get(label.CONFIG_FILES, ""),
+        container.labels.oneoff,
+        container.state is ContainerState.RUNNING,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from stackd.errors import EngineError
 from stackd.model.ids import ContainerId, ImageId, NetworkId
-from stackd.model.observed import ContainerState, Health, ObservedMount
+from stackd.model.observed import ContainerState, Health, HealthProbe, ObservedMount
 from stackd.translate.labels import ContainerLabels
 
 
@@ -111,6 +111,8 @@ class FakeContainer:
     mounts: tuple[ObservedMount, ...] = ()
     volumes_from: tuple[str, ...] = ()
     network_mode: str = ""
+    ipc_mode: str = ""
+    pid_mode: str = ""
     host_ports: tuple[tuple[str, str, str], ...] = ()
     platform: str = ""
     state: ContainerState = ContainerState.CREATED
@@ -131,6 +133,7 @@ class FakeContainer:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     log: list[tuple[int, str, str]] = field(default_factory=list)
+    probes: list[HealthProbe] = field(default_factory=list)
     grown: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

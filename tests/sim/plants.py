@@ -119,7 +119,7 @@ def everything_is_ours() -> Iterator[None]:
 @contextmanager
 def holds_are_forgotten() -> Iterator[None]:
     """No override stands."""
-    with patch.object(desired, "_standing", lambda view, project, now: ((), ())):
+    with patch.object(desired, "_standing", lambda view, now: ((), ())):
         yield
 
 

@@ -265,9 +265,9 @@ def test_alert_and_none_stop_nothing(action: UnhealthyAction) -> None:
 def test_health_restarts_wait_during_a_storm_and_after_a_suspend() -> None:
     toy = up(service("web", healthcheck=CHECKED))
     toy.alter("web", health=Health.UNHEALTHY)
-    toy.host = replace(toy.host, storm=True)
+    toy.host = replace(toy.host, storm="the host is suspected")
     assert toy.frontier() == []
-    toy.host = replace(toy.host, storm=False, health_ignored_until=toy.mono + 60)
+    toy.host = replace(toy.host, storm="", health_ignored_until=toy.mono + 60)
     assert toy.frontier() == []
     assert toy.wait(60).frontier() == ["stop web"]
 
