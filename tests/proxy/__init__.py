@@ -1,0 +1,1 @@
+"""A fault-injecting proxy between stackd and an engine: see `proxy`."""
