@@ -101,6 +101,7 @@ def replica_view(replica: ReplicaStatus) -> ReplicaView:
         exit_code=replica.exit_code,
         image=replica.image,
         ports=list(replica.ports),
+        adopted=replica.adopted,
     )
 
 
@@ -113,6 +114,7 @@ def restart_view(restart: RestartStatus) -> RestartView:
         reason=restart.reason,
         last_exit=restart.last_exit,
         oom=restart.oom,
+        reset_at=maybe_instant(restart.reset_at),
     )
 
 
@@ -178,9 +180,15 @@ def step_view(step: StepStatus) -> StepView:
     )
 
 
-def plan_view(plan: PlanStatus) -> PlanView:
-    """A plan."""
-    return PlanView(stack=plan.stack, steps=[step_view(step) for step in plan.steps], disruption=plan.disruption)
+def plan_view(plan: PlanStatus, stack: StackStatus) -> PlanView:
+    """A plan, and the state of the stack that it is for."""
+    return PlanView(
+        stack=plan.stack,
+        state=stack.state.value,
+        detail=stack.detail,
+        steps=[step_view(step) for step in plan.steps],
+        disruption=plan.disruption,
+    )
 
 
 _STATES: dict[OperationState, Literal["queued", "running", "succeeded", "failed", "cancelled", "superseded"]] = {

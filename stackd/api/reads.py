@@ -118,7 +118,8 @@ async def service(call: Call) -> web.StreamResponse:
 
 async def plan(call: Call) -> web.StreamResponse:
     """What is to be done for a stack now."""
-    return reply(call.request, plan_view(call.control.plan(find_stack(call).name)), text.plan_lines)
+    found = find_stack(call)
+    return reply(call.request, plan_view(call.control.plan(found.name), found), text.plan_lines)
 
 
 async def definition(call: Call) -> web.StreamResponse:
@@ -140,7 +141,7 @@ async def put_definition(call: Call) -> web.StreamResponse:
     found = find_stack(call)
     where = found.files[0] if found.files else found.folder
     refusal = ProblemAnswer(405, "edit_the_file", f"the files are the truth: edit {where}; stackd applies it on save")
-    refusal.headers["Allow"] = "GET"
+    refusal.headers["Allow"] = "GET, HEAD"
     raise refusal
 
 

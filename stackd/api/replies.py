@@ -36,13 +36,13 @@ def reply(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """A complete answer. GET answers carry an ETag, and 304 is said to a client that has them already."""
+    """A complete answer. Answers to GET and HEAD carry an ETag, and 304 is said to a client that has them already."""
     if text is not None and wants_text(request):
         body, media = ("\n".join(text(view)) + "\n").encode(), "text/plain"
     else:
         body, media = encoded(view), "application/json"
     sent = {"Vary": "Accept", **(headers or {})}
-    if request.method == "GET":
+    if request.method in ("GET", "HEAD"):
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         sent["ETag"] = tag
         if tag in _known_tags(request):

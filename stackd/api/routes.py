@@ -13,7 +13,7 @@ from functools import partial
 from aiohttp import web
 from pydantic import BaseModel
 
-from stackd.api import reads, schemas, streams, writes
+from stackd.api import past, reads, recall, schemas, streams, writes
 from stackd.api.serving import Call
 from stackd.model.override import Verb
 
@@ -66,6 +66,12 @@ VERBS: dict[Verb, str] = {
 }
 """The verbs of a stack, in words."""
 
+OWNERS: dict[Verb, str] = {
+    Verb.ADOPT: "keep it again after a release, or take over a Compose project that runs beside stackd",
+    Verb.RELEASE: "give its containers back to the engine, running, until it is adopted",
+}
+"""The verbs that change who keeps a stack, in words."""
+
 SERVICE_VERBS = (Verb.START, Verb.STOP, Verb.RESTART, Verb.PULL)
 
 
@@ -73,6 +79,11 @@ def _stack_verb(verb: Verb) -> Route:
     handler = partial(writes.act_on_stack, verb)
     path, body = f"{STACK}/{verb}", schemas.ServicesBody
     return Route("POST", path, schemas.WaitQuery, body, schemas.OperationView, handler, f"A stack: {VERBS[verb]}")
+
+
+def _owner_verb(verb: Verb) -> Route:
+    handler, answer = partial(writes.change_owner, verb), schemas.OperationView
+    return Route("POST", f"{STACK}/{verb}", schemas.WaitQuery, None, answer, handler, f"A stack: {OWNERS[verb]}")
 
 
 def _service_verb(verb: Verb) -> Route:
@@ -109,10 +120,33 @@ TABLE: tuple[Route, ...] = (
     ),
     _get(f"{STACK}/plan", schemas.PlanView, reads.plan, "What is to be done for a stack now, and why"),
     *(_stack_verb(verb) for verb in VERBS),
+    *(_owner_verb(verb) for verb in OWNERS),
+    Route(
+        "POST",
+        f"{STACK}/rollback",
+        schemas.WaitQuery,
+        past.RollbackBody,
+        schemas.OperationView,
+        writes.rollback,
+        "A stack: put an earlier revision in force, pinned until the next edit or `up`",
+    ),
+    _get(f"{STACK}/revisions", past.RevisionsView, recall.revisions, "The applied revisions, newest first"),
+    _get(f"{STACK}/revisions/{{number}}", past.WholeRevisionView, recall.revision, "One revision, secrets redacted"),
+    _get(
+        f"{STACK}/revisions/{{number}}/diff",
+        past.DiffView,
+        recall.diff,
+        "What a revision changed, against the one before or another",
+        past.DiffQuery,
+    ),
+    _get(f"{STACK}/crashes", past.CrashesView, recall.crashes_of_stack, "The crashes of a stack, newest first"),
     *_overrides(STACK, "stack", reads.overrides_of_stack, writes.put_override_of_stack, writes.drop_override_of_stack),
     _get(f"{STACK}/wait", schemas.StackView, writes.wait_for, "A stack, once it is as asked", schemas.ConditionQuery),
     _get(f"{STACK}/logs", schemas.LogView, streams.logs, "Log lines by service", schemas.LogsQuery),
     _get(SERVICE, schemas.ServiceView, reads.service, "One service"),
+    _get(f"{SERVICE}/why", past.WhyView, recall.why, "Why a service is as it is"),
+    _get(f"{SERVICE}/crashes", past.CrashesView, recall.crashes_of_service, "The crashes of a service, newest first"),
+    _get(f"{SERVICE}/crashes/{{crash}}", past.BundleView, recall.crash, "One crash with its evidence"),
     *(_service_verb(verb) for verb in SERVICE_VERBS),
     *_overrides(
         SERVICE,
@@ -121,6 +155,7 @@ TABLE: tuple[Route, ...] = (
         writes.put_override_of_service,
         writes.drop_override_of_service,
     ),
+    _get("/v1/adoptable", past.AdoptablesView, recall.adoptable, "Compose projects that stackd does not keep"),
     _get("/v1/operations", schemas.OperationsView, reads.operations, "The newest operations"),
     _get(
         "/v1/operations/{operation}",

@@ -55,7 +55,7 @@ class ReleasedView(TypedDict):
 
 
 class ReplicaView(TypedDict):
-    """One container of a service."""
+    """One container of a service. `adopted` = made by `docker compose`: it runs on when its stack is removed."""
 
     container: str
     name: str
@@ -67,10 +67,14 @@ class ReplicaView(TypedDict):
     exit_code: int | None
     image: str
     ports: list[str]
+    adopted: bool
 
 
 class RestartView(TypedDict):
-    """The restart curve: `attempt` failures in the window, `next_at` the next try, why the last run ended."""
+    """The restart curve: `attempt` failures in the window, `next_at` the next try, why the last run ended.
+
+    `reset_at` is when the failures are forgotten if the present run lasts; null = there are none, or it does not run.
+    """
 
     policy: str
     attempt: int
@@ -78,6 +82,7 @@ class RestartView(TypedDict):
     reason: str
     last_exit: int | None
     oom: bool
+    reset_at: Instant | None
 
 
 class ServiceView(TypedDict):
@@ -159,9 +164,14 @@ class StepView(TypedDict):
 
 
 class PlanView(TypedDict):
-    """What is to be done for a stack now; `disruption` tells in words which running containers it stops."""
+    """What is to be done for a stack now; `disruption` tells in words which running containers it stops.
+
+    `state` and `detail` are the stack's: without steps there is nothing to do, or not known yet what.
+    """
 
     stack: str
+    state: str
+    detail: str
     steps: list[StepView]
     disruption: str
 

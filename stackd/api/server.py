@@ -64,7 +64,8 @@ def _application(serving: Serving) -> web.Application:
 
     app = web.Application(middlewares=[every], client_max_size=serving.settings.body_limit)
     for route in serving.routes:
-        app.router.add_route(route.method, route.path, _handler(route, serving))
+        for method in (route.method,) if route.writes else ("GET", "HEAD"):
+            app.router.add_route(method, route.path, _handler(route, serving))
     app.on_shutdown.append(close)
     return app
 

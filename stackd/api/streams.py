@@ -46,6 +46,7 @@ class Feed:
         self._response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._response.content_type = "text/plain" if as_text else "application/x-ndjson"
         self._response.charset = "utf-8" if as_text else None
+        self.headers_only = call.request.method == "HEAD"
 
     async def open(self) -> None:
         """Send the headers: from here on nothing can become a problem+json."""
@@ -96,6 +97,8 @@ async def events(call: Call) -> web.StreamResponse:
     with call.serving.follower():
         feed = Feed(call, as_text=wants_text(call.request))
         await feed.open()
+        if feed.headers_only:
+            return await feed.finish()
         try:
             if query.snapshot:
                 await _snapshot(call, feed)
@@ -194,6 +197,8 @@ async def logs(call: Call) -> web.StreamResponse:
         async with call.control.logs(stack.name, wanted) as lines:
             feed = Feed(call, as_text=wants_text(call.request))
             await feed.open()
+            if feed.headers_only:
+                return await feed.finish()
             try:
                 await _lines(call, feed, lines, lambda entry: _log_line(feed, entry, width, query.timestamps))
             except Lagging:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -59,13 +60,37 @@ def style_of(state: str) -> str:
     return "dim" if state in _QUIET else "busy"
 
 
+WIDE, WIDEST = 60, 100
+"""Characters after which a cell goes on in the next line: in any column, and in the last one."""
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], paint: Paint = plain) -> list[str]:
-    """Left-aligned columns, two blanks apart; a column that is empty in every row is left out."""
+    """Left-aligned columns, two blanks apart; a column that is empty in every row is left out.
+
+    A cell of many words goes on below itself, so that one long reason does not push the rest off the screen.
+    """
     cells = [[(clean(text), style) for text, style in row] for row in rows]
     shown = [index for index in range(len(head)) if index == 0 or any(row[index][0] for row in cells)]
-    lines = [[(head[index], "head") for index in shown], *([row[index] for index in shown] for row in cells)]
+    lines = [[(head[index], "head") for index in shown]]
+    for row in cells:
+        lines += _folded([row[index] for index in shown])
     widths = [max(len(line[column][0]) for line in lines) for column in range(len(shown))]
     return [_line(line, widths, paint) for line in lines]
+
+
+def _folded(row: Sequence[Cell]) -> list[list[Cell]]:
+    """A row as the lines that it takes; what has no blanks (a path, a digest) is never broken."""
+    last = len(row) - 1
+    columns = [_wrapped(text, WIDEST if column == last else WIDE) for column, (text, _) in enumerate(row)]
+    height = max(map(len, columns), default=1)
+    padded = [lines + [""] * (height - len(lines)) for lines in columns]
+    return [[(padded[column][line], row[column][1]) for column in range(len(row))] for line in range(height)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    if len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _line(cells: Sequence[Cell], widths: Sequence[int], paint: Paint) -> str:
@@ -102,9 +127,12 @@ def diagnostic_lines(found: DiagnosticView, paint: Paint = plain) -> list[str]:
 def override_line(override: OverrideView) -> str:
     """An override in words."""
     scope = override["service"] or "the stack"
+    what = override["kind"]
+    if override["value"] is not None:
+        what += f" to {'revision ' if what == 'pinned' else ''}{override['value']}"
     until = f" until {override['until']}" if override["until"] else ""
     reason = f": {override['reason']}" if override["reason"] else ""
-    return clean(f"{scope} is {override['kind']}{until} by {override['by']} since {override['at']}{reason}")
+    return clean(f"{scope} is {what}{until} by {override['by']} since {override['at']}{reason}")
 
 
 def running_of(service: ServiceView) -> int:
@@ -139,12 +167,13 @@ def _tally(stack: StackView) -> str:
 
 
 OUT_OF_FORCE = "the newest text has errors: the last good definition stays in force"
+NEVER_GOOD = "its files have errors: nothing is in force yet"
 
 
 def _stack_detail(stack: StackView) -> str:
     """One line; the errors of a file are listed below it, so they are not repeated here."""
-    if stack["generation"] and any(found["severity"] == "error" for found in stack["diagnostics"]):
-        return OUT_OF_FORCE
+    if any(found["severity"] == "error" for found in stack["diagnostics"]):
+        return OUT_OF_FORCE if stack["generation"] else NEVER_GOOD
     return stack["detail"] or "; ".join(stack["waiting_for"])
 
 
@@ -227,6 +256,10 @@ def service_lines(service: ServiceView, now: float, paint: Paint = plain) -> lis
         lines.append(f"last end: {clean(restart['reason'])}")
     if restart["next_at"]:
         lines.append(f"next try: {restart['next_at']}")
+    if restart["reset_at"]:
+        lines.append(f"failures are forgotten: {restart['reset_at']}, if it runs well until then")
+    if service["override"] is not None:
+        lines.append(f"override: {override_line(service['override'])}")
     rows = [
         [
             (replica["name"], "name"),
@@ -242,10 +275,17 @@ def service_lines(service: ServiceView, now: float, paint: Paint = plain) -> lis
     return [*lines, "", *table(head, rows, paint)] if rows else lines
 
 
+UNDECIDED = {"loading", "invalid", "failed", "frozen"}
+"""The states of a stack in which an empty plan does not mean that all is as wanted."""
+
+
 def plan_lines(plan: PlanView, paint: Paint = plain) -> list[str]:
     """What is to be done, why, and what it waits for."""
     if not plan["steps"]:
-        return [f"{paint('name', plan['stack'])}: nothing to do"]
+        known = plan["state"] not in UNDECIDED
+        detail = f" ({clean(plan['detail'])})" if plan["detail"] else ""
+        told = "nothing to do" if known else f"not known yet: the stack is {plan['state']}{detail}"
+        return [f"{paint('name', plan['stack'])}: {told}"]
     count = len(plan["steps"])
     head = f"{paint('name', plan['stack'])}: {count} step{'s' if count > 1 else ''}"
     head += f", {clean(plan['disruption'])}" if plan["disruption"] else ""

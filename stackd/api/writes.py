@@ -7,12 +7,13 @@ the answer, and a client that goes away only stops waiting for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from aiohttp import web
 
 from stackd.api import text
 from stackd.api.convert import operation_view, override_view, problem_error, stack_view
+from stackd.api.past import RollbackBody
 from stackd.api.problems import ProblemAnswer
 from stackd.api.reads import OVER, find_service, find_stack, stack_reply
 from stackd.api.replies import reply
@@ -49,9 +50,29 @@ async def act_on_service(verb: Verb, call: Call) -> web.StreamResponse:
 
 
 async def _act(call: Call, stack: StackName, verb: Verb, services: tuple[ServiceName, ...]) -> web.StreamResponse:
+    return await _carried_out(call, stack, call.control.submit(stack, verb, services, call.by))
+
+
+async def rollback(call: Call) -> web.StreamResponse:
+    """Put an earlier revision of a stack in force."""
+    stack = find_stack(call).name
+    return await _carried_out(call, stack, call.control.rollback(stack, call.body(RollbackBody).revision, call.by))
+
+
+async def change_owner(verb: Verb, call: Call) -> web.StreamResponse:
+    """Adopt or release a stack; what is to be adopted need not be a stack yet."""
+    stack = StackName(call.part("stack"))
+    change = call.control.adopt if verb is Verb.ADOPT else call.control.release
+    return await _carried_out(call, stack, change(stack, call.by))
+
+
+async def _carried_out(
+    call: Call, stack: StackName, asking: Coroutine[object, object, Operation]
+) -> web.StreamResponse:
+    """Ask, then wait for it as long as the client wants to."""
     serving, control = call.serving, call.control
     try:
-        operation = await serving.write(control.submit(stack, verb, services, call.by))
+        operation = await serving.write(asking)
     except RequestError as error:
         raise _with_findings(error, call, stack) from None
     wait = call.query(WaitQuery).wait

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
+from stackd.core.ends import stable_wake
 from stackd.core.ownership import foreign, ours
 from stackd.errors import Severity
 from stackd.model.ids import ServiceName
@@ -151,6 +152,7 @@ def _replica(container: ObservedContainer) -> ReplicaStatus:
         exit_code=container.exit_code if container.ended else None,
         image=container.image,
         ports=container.ports,
+        adopted=not container.instance,
     )
 
 
@@ -168,6 +170,7 @@ def _restart(
     ledger = view.ledger.services.get(name, ServiceLedger())
     last = ledger.deaths[-1] if ledger.deaths else None
     due = verdict.next_at if verdict else None
+    reset = stable_wake(ledger, spec.restart, now) if spec else None
     return RestartStatus(
         policy=policy_text(spec.restart) if spec else "",
         attempt=max(ledger.attempts, verdict.attempt if verdict else 0),
@@ -175,6 +178,7 @@ def _restart(
         reason=last.detail if last else "",
         last_exit=last.exit_code if last else None,
         oom=last.oom if last else False,
+        reset_at=now.wall + (reset - now.mono) if reset is not None else None,
     )
 
 

@@ -38,7 +38,7 @@ class StackState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """One container of a service."""
+    """One container of a service. `adopted` = made by `docker compose`: it runs on when its stack is removed."""
 
     container: ContainerId
     name: str
@@ -50,11 +50,15 @@ class ReplicaStatus:
     exit_code: int | None
     image: str
     ports: tuple[str, ...]
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RestartStatus:
-    """The restart curve of a service: policy in words, failures in the window, next try, why the last run ended."""
+    """The restart curve of a service: policy in words, failures in the window, next try, why the last run ended.
+
+    `reset_at` is when the failures are forgotten if the present run lasts; None = nothing to forget, or not running.
+    """
 
     policy: str
     attempt: int
@@ -62,6 +66,7 @@ class RestartStatus:
     reason: str
     last_exit: int | None
     oom: bool
+    reset_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from stackd.api import schemas
 from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import ServiceName, StackName
+from stackd.model.override import Override, OverrideKind
 from stackd.model.plan import FieldChange, Why
 from stackd.model.status import PlanStatus, StackState, StepStatus
 from stackd.model.view import ServiceState
@@ -165,6 +166,75 @@ async def test_a_plan_tells_why_and_what_it_waits_for() -> None:
         assert steps[0]["why"] == "config_changed"
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/stacks", "/v1/stacks/blog", "/livez", "/v1/events?follow=1", "/v1/stacks/blog/logs?follow=1"]
+)
+async def test_head_is_answered_like_get_without_a_body(path: str) -> None:
+    async with serving() as api:
+        head = await api.ask("HEAD", path)
+        assert (head.status, head.text) == (200, "")
+        if "follow" not in path:
+            get = await api.get(path)
+            assert {name: head.headers[name] for name in ("ETag", "Content-Type", "Content-Length")} == {
+                name: get.headers[name] for name in ("ETag", "Content-Type", "Content-Length")
+            }
+        assert (await api.ask("HEAD", "/v1/stacks/blob")).status == 404
+        assert (await api.ask("HEAD", "/v1/stacks/blog/up")).status == 405
+
+
+@pytest.mark.parametrize("state", [StackState.LOADING, StackState.INVALID, StackState.FAILED, StackState.FROZEN])
+async def test_an_empty_plan_of_a_stack_not_decided_on_does_not_say_that_all_is_done(state: StackState) -> None:
+    async with serving(replace(stack(state=state), detail="not looked at yet")) as api:
+        text = (await api.get("/v1/stacks/blog/plan", Accept="text/plain")).text
+        assert text == f"blog: not known yet: the stack is {state} (not looked at yet)\n"
+        assert (await api.get("/v1/stacks/blog/plan")).json["state"] == state
+
+
+async def test_a_long_reason_goes_on_below_itself_and_hides_nothing() -> None:
+    reason = " ".join(f"word{number}" for number in range(60))
+    async with serving(stack("blog", service("web", ServiceState.BLOCKED, detail=reason))) as api:
+        lines = (await api.get("/v1/stacks/blog", Accept="text/plain")).text.splitlines()
+        assert max(map(len, lines)) < 160
+        assert " ".join(" ".join(lines).split()).count(reason.split()[-1]) == 1
+        at = next(line.index("word0") for line in lines if "word0" in line)
+        shown = [line[at:] for line in lines if "word" in line]
+        assert " ".join(shown) == reason
+
+
+async def test_a_stack_that_never_was_good_shows_each_error_once() -> None:
+    found = Diagnostic("bad-port", "found x, want y", Span("/srv/blog/compose.yaml", 3, 5), Severity.ERROR)
+    broken = replace(
+        stack(state=StackState.INVALID), generation=0, detail=str(found), diagnostics=(found,), services=()
+    )
+    async with serving(broken) as api:
+        for path in ("/v1/stacks", "/v1/stacks/blog"):
+            text = (await api.get(path, Accept="text/plain")).text
+            assert text.count("found x, want y") == 1
+            assert "its files have errors: nothing is in force yet" in text
+
+
+async def test_a_service_shows_its_restart_curve_and_its_override() -> None:
+    hold = Override(StackName("blog"), ServiceName("web"), OverrideKind.HELD, "docker stop", "docker", NOON, NOON + 60)
+    failing = replace(service("web", ServiceState.HELD, detail="held"), override=hold)
+    curve = replace(failing.restart, attempt=2, reason="exited 3", last_exit=3, oom=True, reset_at=NOON + 600)
+    async with serving(stack("blog", replace(failing, restart=curve))) as api:
+        path = "/v1/stacks/blog/services/web"
+        assert (await api.get(path)).json["restart"] == {
+            "policy": "always",
+            "attempt": 2,
+            "next_at": None,
+            "reason": "exited 3",
+            "last_exit": 3,
+            "oom": True,
+            "reset_at": "2023-11-14T22:23:20.000Z",
+        }
+        lines = (await api.get(path, Accept="text/plain")).text.splitlines()
+        assert "failures are forgotten: 2023-11-14T22:23:20.000Z, if it runs well until then" in lines
+        assert (
+            "override: web is held until 2023-11-14T22:14:20.000Z by docker since 2023-11-14T22:13:20.000Z: docker stop"
+        ) in lines
+
+
 async def test_what_a_container_says_does_not_steer_the_terminal() -> None:
     async with serving(stack("blog", service("web", ServiceState.BLOCKED, detail="\x1b[2J\nboo"))) as api:
         text = (await api.get("/v1/stacks/blog", Accept="text/plain")).text
@@ -192,7 +262,7 @@ async def test_a_definition_is_edited_in_its_file_only() -> None:
     async with serving() as api:
         answer = await api.ask("PUT", "/v1/stacks/blog/definition", data="services: {}")
         assert answer.error() == (405, "edit_the_file")
-        assert answer.headers["Allow"] == "GET"
+        assert answer.headers["Allow"] == "GET, HEAD"
         assert "/srv/blog/compose.yaml" in str(answer.json["detail"])
 
 

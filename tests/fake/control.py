@@ -29,9 +29,7 @@ from stackd.model.status import (
 )
 from stackd.model.view import Presence, ServiceState
 from stackd.runtime.control import LogQuery, ServiceLog, Versions
-
-NOON = 1_700_000_000.0
-"""The one instant of the fake's world: 2023-11-14T22:13:20Z."""
+from tests.fake.past import NOON as NOON
 
 WELL = Readiness(engine="", events="", watcher="", journal="", sources="")
 OVER = {OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED, OperationState.SUPERSEDED}
@@ -106,6 +104,12 @@ class FakeControl:
         self.before_submit: Callable[[], asyncio.Future[None]] | None = None
         self.refuse: RequestError | None = None
         self.queries: list[LogQuery] = []
+        self.reasons: dict[ServiceName, WhyAnswer] = {}
+        self.bundles: list[CrashBundle] = []
+        self.applied: list[Applied] = []
+        self.diffs: dict[tuple[int, int | None], tuple[str, ...]] = {}
+        self.projects: list[Adoptable] = []
+        self.rolled_back: list[int | None] = []
         self.stacks_dirs: tuple[str, ...] = ("/srv",)
         self.waiters = 0
         """How many wait for an operation or for the history."""
@@ -181,6 +185,13 @@ class FakeControl:
     def plan(self, name: StackName) -> PlanStatus:
         return self.plans.get(name, PlanStatus(name, (), ""))
 
+    async def _ask(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
+        identity = OperationId(f"op-{len(self.kept) + 1}")
+        asked = Operation(Request(identity, stack, verb, services, by, NOON), OperationState.QUEUED)
+        self.kept[identity] = self.answers(asked)
+        await self._wake()
+        return self.kept[identity]
+
     async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
         if self.before_submit is not None:
             await self.before_submit()
@@ -190,11 +201,7 @@ class FakeControl:
         for name in services:
             if name not in known:
                 raise RequestError(404, "no_such_service", f'stack "{stack}" has no service "{name}"')
-        identity = OperationId(f"op-{len(self.kept) + 1}")
-        asked = Operation(Request(identity, stack, verb, services, by, NOON), OperationState.QUEUED)
-        self.kept[identity] = self.answers(asked)
-        await self._wake()
-        return self.kept[identity]
+        return await self._ask(stack, verb, services, by)
 
     async def settled(self, operation: OperationId, timeout: float) -> Operation:
         try:
@@ -234,31 +241,64 @@ class FakeControl:
         return left != status.overrides
 
     def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
-        raise NotImplementedError
+        state = next(entry.state for entry in self.stack(stack).services if entry.name == service)
+        return self.reasons.get(service, WhyAnswer(stack, service, state, "it is as its file says"))
 
     def crashes(self, stack: StackName, service: ServiceName | None) -> tuple[Crash, ...]:
-        raise NotImplementedError
+        mine = (bundle.crash for bundle in self.bundles if bundle.crash.stack == self.stack(stack).name)
+        return tuple(sorted((one for one in mine if service in (None, one.service)), key=lambda one: -one.id))
 
     async def crash(self, stack: StackName, crash: int) -> CrashBundle:
-        raise NotImplementedError
+        for bundle in self.bundles:
+            if (bundle.crash.stack, bundle.crash.id) == (stack, crash):
+                return bundle
+        raise RequestError(404, "no_such_crash", f"no crash {crash} of {stack} is kept")
 
     def revisions(self, stack: StackName) -> tuple[Applied, ...]:
-        raise NotImplementedError
+        mine = (entry for entry in self.applied if entry.stack == self.stack(stack).name)
+        return tuple(sorted(mine, key=lambda entry: -entry.number))
 
     def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
-        raise NotImplementedError
+        self._check_revision(stack, number)
+        self._check_revision(stack, against or number)
+        return self.diffs.get((number, against), ())
+
+    def _check_revision(self, stack: StackName, number: int) -> None:
+        if number not in (entry.number for entry in self.revisions(stack)):
+            raise RequestError(404, "no_such_revision", f"no revision {number} of {stack} is kept")
 
     async def rollback(self, stack: StackName, number: int | None, by: str) -> Operation:
-        raise NotImplementedError
+        self.rolled_back.append(number)
+        if number is None:
+            if len(self.revisions(stack)) < 2:
+                raise RequestError(409, "no_earlier_revision", f"stack {stack} has no earlier revision")
+            number = self.revisions(stack)[1].number
+        self._check_revision(stack, number)
+        self._override(stack, OverrideKind.PINNED, by, number)
+        return await self._ask(stack, Verb.ROLLBACK, (), by)
+
+    def _override(self, stack: StackName, kind: OverrideKind, by: str, value: int | None = None) -> None:
+        override = Override(stack, None, kind, f"{kind} was asked for", by, NOON, value=value)
+        self.put(replace(self.stack(stack), overrides=(override,)))
 
     async def adoptable(self) -> tuple[Adoptable, ...]:
-        raise NotImplementedError
+        if self.refuse is not None:
+            raise self.refuse
+        return tuple(self.projects)
 
     async def adopt(self, stack: StackName, by: str) -> Operation:
-        raise NotImplementedError
+        project = next((entry for entry in self.projects if entry.name == stack), None)
+        if stack in self.world:
+            self.put(replace(self.world[stack], overrides=()))
+        elif project is None:
+            raise RequestError(404, "not_adoptable", f'there is no project "{stack}" to adopt')
+        elif project.obstacle:
+            raise RequestError(409, "not_adoptable", f"{stack}: {project.obstacle}")
+        return await self._ask(stack, Verb.ADOPT, (), by)
 
     async def release(self, stack: StackName, by: str) -> Operation:
-        raise NotImplementedError
+        self._override(stack, OverrideKind.RELEASED, by)
+        return await self._ask(stack, Verb.RELEASE, (), by)
 
     def happenings(self, after: int, limit: int) -> tuple[Happening, ...]:
         if -1 < after < self.forgotten:

@@ -34,3 +34,21 @@ def test_a_stack_whose_every_service_is_stopped_is_stopped_not_running() -> None
     toy = Toy(service("db"), service("web")).settle().override(OverrideKind.STOPPED, "db")
     assert status(toy.settle()).state is StackState.RUNNING
     assert status(toy.override(OverrideKind.STOPPED, "web").settle()).state is StackState.STOPPED
+
+
+def test_failures_are_told_with_when_they_are_forgotten_only_while_it_runs() -> None:
+    toy = Toy(service("web")).settle()
+    toy.crash("web")
+    assert status(toy).services[0].restart.reset_at is None
+    toy.settle()
+    restart = status(toy).services[0].restart
+    assert restart.attempt == 1
+    assert restart.reset_at is not None
+    assert toy.now.wall < restart.reset_at <= toy.now.wall + 600
+
+
+def test_a_container_of_another_hand_is_told_to_be_adopted() -> None:
+    toy = Toy(service("web")).settle()
+    assert [one.adopted for one in status(toy).services[0].replicas] == [False]
+    toy.alter("web", instance="", root="")
+    assert [one.adopted for one in status(toy).services[0].replicas] == [True]
