@@ -160,7 +160,13 @@ class HistoryConfig(_Section):
     """At most this many entries."""
 
     max_age: Duration = Field(default=30 * 86400.0, gt=0)
-    """Nothing older than this (seconds)."""
+    """Nothing older than this, applied definitions excepted (seconds)."""
+
+    max_crashes: int = Field(default=500, ge=10)
+    """At most this many crashes with their evidence; of one service the newest 20."""
+
+    max_revisions: int = Field(default=20, ge=2)
+    """At most this many applied definitions of a stack, to go back to."""
 
 
 class WatchConfig(_Section):

@@ -204,7 +204,9 @@ async def serve(config: Config) -> None:
     """Run the daemon. Raises ConfigError or StateError before anything has been touched."""
     notifier = Notifier(os.environ)
     listener = _listener(config)
-    journal = Journal(config.state_dir, Bounds(config.history.max_events, config.history.max_age), clock)
+    kept = config.history
+    bounds = Bounds(kept.max_events, kept.max_age, kept.max_crashes, max_revisions=kept.max_revisions)
+    journal = Journal(config.state_dir, bounds, clock)
     try:
         contents = await journal.load()
     except BaseException:

@@ -1,8 +1,8 @@
 """The SQLite file: tables, migrations, one transaction at a time. Used by the journal's writer thread only.
 
 Law: whoever calls decides when; each call is one transaction; errors come out as sqlite3.Error and leave the file as it
-was. A file that SQLite cannot make sense of is moved aside, never deleted. What this module does NOT do: threads,
-retries, knowing what the texts it keeps mean.
+was. A file that SQLite cannot make sense of is moved aside, never deleted; one that can only be read is read. What this
+module does NOT do: threads, retries, knowing what the texts it keeps mean.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,8 @@ class Table(enum.StrEnum):
     CONDEMNED = "condemned"
     REVISIONS = "revisions"
     META = "meta"
+    APPLIED = "applied"
+    OPERATIONS = "operations"
 
 
 Key = tuple[Table, str]
@@ -52,37 +54,62 @@ class HistoryRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CrashRow:
+    """A crash as stored: what is told at once (`summary`), and its evidence, compressed; b"" = it was given up."""
+
+    id: int
+    at: float
+    stack: str
+    service: str
+    summary: str
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much history is kept: entries, and seconds before now."""
+    """How much of the past is kept: history entries, seconds before now, crashes (in all and of one service),
+    applied revisions of a stack, operations."""
 
     max_events: int
     max_age: float
+    max_crashes: int = 500
+    max_crashes_of_service: int = 20
+    max_revisions: int = 20
+    max_operations: int = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction writes: rows by key (None = delete) and new history entries."""
+    """What one transaction writes: rows by key (None = delete), new history entries, crashes."""
 
     rows: Mapping[Key, str | None] = field(default_factory=dict)
     history: tuple[HistoryRow, ...] = ()
+    crashes: tuple[CrashRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """All that the file holds."""
+    """All that the file holds, crashes without their evidence."""
 
     rows: Mapping[Key, str] = field(default_factory=dict)
     history: tuple[HistoryRow, ...] = ()
+    crashes: tuple[CrashRow, ...] = ()
     moved_aside: Path | None = None
 
 
 _KEYED = "CREATE TABLE {} (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        *(_KEYED.format(table) for table in Table),
+        *map(_KEYED.format, ("overrides", "requests", "ledger", "condemned", "revisions", "meta")),
         """CREATE TABLE history (seq INTEGER PRIMARY KEY, at REAL NOT NULL, stack TEXT NOT NULL, service TEXT,
                                  type TEXT NOT NULL, body TEXT NOT NULL)""",
         "CREATE INDEX history_at ON history (at)",
+    ),
+    (
+        *map(_KEYED.format, ("applied", "operations")),
+        """CREATE TABLE crashes (id INTEGER PRIMARY KEY, at REAL NOT NULL, stack TEXT NOT NULL, service TEXT NOT NULL,
+                                 summary TEXT NOT NULL, body BLOB NOT NULL)""",
+        "CREATE INDEX crashes_of ON crashes (stack, service)",
     ),
 )
 """What each schema version adds to the one before; `PRAGMA user_version` counts them. Never edit one: append."""
@@ -110,6 +137,25 @@ class Database:
         aside = self._move_aside(now)
         return self._open(now, aside)
 
+    def peek(self) -> Stored:
+        """What can be read of a file that cannot be opened for writing now, whatever its version up to ours.
+
+        Raises sqlite3.Error or OSError when nothing can, StateError when a newer stackd has written it.
+        """
+        if not self._path.exists():
+            return Stored()
+        try:
+            return self._peek("mode=ro")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise
+        return self._peek("immutable=1")  # A read-only directory has no place for the locks of the write-ahead log.
+
+    def _peek(self, how: str) -> Stored:
+        with closing(sqlite3.connect(f"{self._path.as_uri()}?{how}", timeout=BUSY, uri=True)) as connection:
+            _refuse_newer(connection, self._path)
+            return _everything(connection)
+
     def commit(self, batch: Batch, *, durable: bool) -> None:
         """Write one batch; with `durable` it is on the disk afterwards, else it survives only a crash of ours."""
         connection = self._require()
@@ -124,16 +170,41 @@ class Database:
                 "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?)",
                 ((row.seq, row.at, row.stack, row.service, row.type, row.body) for row in batch.history),
             )
+            connection.executemany(
+                "INSERT OR REPLACE INTO crashes VALUES (?, ?, ?, ?, ?, ?)",
+                ((row.id, row.at, row.stack, row.service, row.summary, row.body) for row in batch.crashes),
+            )
+            if batch.crashes:
+                self._prune_crashes(connection)
+
+    def crash(self, crash: int) -> bytes | None:
+        """The evidence of a crash, None when it is not kept."""
+        row = self._require().execute("SELECT body FROM crashes WHERE id = ?", (crash,)).fetchone()
+        return bytes(row[0]) if row is not None else None
 
     def prune(self, now: float) -> None:
-        """Drop the history that is beyond its bounds."""
+        """Drop the history and the crashes that are beyond their bounds."""
         connection = self._require()
         with _transaction(connection):
-            connection.execute("DELETE FROM history WHERE at < ?", (now - self._bounds.max_age,))
+            for table in ("history", "crashes"):
+                connection.execute(f"DELETE FROM {table} WHERE at < ?", (now - self._bounds.max_age,))
+            self._prune_crashes(connection)
             connection.execute(
                 "DELETE FROM history WHERE seq <= (SELECT seq FROM history ORDER BY seq DESC LIMIT 1 OFFSET ?)",
                 (self._bounds.max_events,),
             )
+
+    def _prune_crashes(self, connection: sqlite3.Connection) -> None:
+        connection.execute(
+            """DELETE FROM crashes WHERE id IN (SELECT id FROM (
+                   SELECT id, row_number() OVER (PARTITION BY stack, service ORDER BY id DESC) AS nth FROM crashes
+               ) WHERE nth > ?)""",
+            (self._bounds.max_crashes_of_service,),
+        )
+        connection.execute(
+            "DELETE FROM crashes WHERE id <= (SELECT id FROM crashes ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (self._bounds.max_crashes,),
+        )
 
     def close(self) -> None:
         """Close it, if it is open; the write-ahead log is folded in."""
@@ -157,7 +228,7 @@ class Database:
             _migrate(connection, self._path)
             self._connection = connection
             self.prune(now)
-            return Stored(_rows(connection), _history(connection), aside)
+            return replace(_everything(connection), moved_aside=aside)
         except BaseException:
             self._connection = None
             connection.close()
@@ -204,13 +275,19 @@ def _check(connection: sqlite3.Connection) -> None:
         raise error
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _refuse_newer(connection: sqlite3.Connection, path: Path) -> int:
+    version: int
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
         raise StateError(
             f"{path} was written by a newer stackd (schema {version}, this one knows {len(MIGRATIONS)}); "
             "install that one again, or move the file away to begin anew"
         )
+    return version
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = _refuse_newer(connection, path)
     for number in range(version, len(MIGRATIONS)):
         with _transaction(connection):
             for statement in MIGRATIONS[number]:
@@ -218,14 +295,18 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(f"PRAGMA user_version = {number + 1}")
 
 
-def _rows(connection: sqlite3.Connection) -> dict[Key, str]:
-    found: dict[Key, str] = {}
+def _everything(connection: sqlite3.Connection) -> Stored:
+    """All rows of the tables that there are: a file that can only be read may be of an earlier version."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    rows: dict[Key, str] = {}
     for table in Table:
-        rows: Iterable[tuple[str, str]] = connection.execute(f"SELECT key, body FROM {table}")
-        found.update({(table, key): body for key, body in rows})
-    return found
-
-
-def _history(connection: sqlite3.Connection) -> tuple[HistoryRow, ...]:
-    rows = connection.execute("SELECT seq, at, stack, service, type, body FROM history ORDER BY seq")
-    return tuple(HistoryRow(*row) for row in rows)
+        if table in tables:
+            found: Iterable[tuple[str, str]] = connection.execute(f"SELECT key, body FROM {table}")
+            rows.update({(table, key): body for key, body in found})
+    history: Iterable[tuple[int, float, str, str | None, str, str]] = ()
+    if "history" in tables:
+        history = connection.execute("SELECT seq, at, stack, service, type, body FROM history ORDER BY seq")
+    crashes: Iterable[tuple[int, float, str, str, str]] = ()
+    if "crashes" in tables:
+        crashes = connection.execute("SELECT id, at, stack, service, summary FROM crashes ORDER BY id")
+    return Stored(rows, tuple(HistoryRow(*row) for row in history), tuple(CrashRow(*row) for row in crashes))

@@ -1,7 +1,7 @@
 """The state directory: private (0700), and one daemon's at a time (flock).
 
 Law: a directory that is somebody else's, or another daemon's, is refused; one that cannot be written is not an error
-here but a reason to keep everything in memory. What this module does NOT do: know what is kept there.
+here but a reason to keep everything in memory until it can. What this module does NOT do: know what is kept there.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,15 @@ class StateDir:
     path: Path
     problem: str = ""
     lock: int | None = None
+
+    def secure(self) -> None:
+        """Make sure that it is ours, before anything is written. Raises OSError or StateError as long as it is not."""
+        if self.lock is None:
+            found = open_state_dir(self.path)
+            if found.problem:
+                raise OSError(found.problem)
+            self.lock = found.lock
+        self.problem = ""
 
     def close(self) -> None:
         """Let another daemon have it."""
@@ -66,9 +76,7 @@ def _locked(path: Path) -> StateDir:
         os.close(lock)
         by = f" (pid {holder})" if holder.isdigit() else ""
         raise StateError(f"another stackd uses the state directory {path}{by}; give this one its own") from error
-    try:
+    with suppress(OSError):  # A full disk: the lock holds all the same; the pid in it is a courtesy.
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    except OSError as error:  # The lock holds all the same; the pid in it is a courtesy.
-        return StateDir(path, f"state directory {path} cannot be written: {error.strerror}", lock)
     return StateDir(path, "", lock)

@@ -6,17 +6,23 @@ a dead daemon writes goes nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from stackd.model.evidence import Condemned
 from stackd.model.ids import ContainerId, OperationId, ServiceName, StackName
-from stackd.model.override import Override, OverrideKind, Request
+from stackd.model.override import Operation, Override, OverrideKind, Request
+from stackd.model.record import Applied, Crash, CrashBundle
 from stackd.model.status import Happening
 from stackd.model.view import Ledger
+from stackd.runtime.database import Bounds
 from stackd.runtime.journal import Journal, JournalContents
+from stackd.runtime.kept import Kept
+from stackd.source.revision import Revision
 
 LAG = 1.0
+BOUNDS = Bounds(max_events=10_000, max_age=1e12)
 
 
 @dataclass(slots=True)
@@ -27,6 +33,10 @@ class Disk:
     requests: dict[OperationId, Request] = field(default_factory=dict)
     ledgers: dict[StackName, Ledger] = field(default_factory=dict)
     condemned: dict[StackName, dict[ContainerId, Condemned]] = field(default_factory=dict)
+    crashes: dict[int, CrashBundle] = field(default_factory=dict)
+    applied: dict[tuple[StackName, int], Applied] = field(default_factory=dict)
+    operations: dict[OperationId, Operation] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
     late: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
 
@@ -47,11 +57,15 @@ class Disk:
             dict(self.ledgers),
             {name: dict(one) for name, one in self.condemned.items()},
             next_seq=len(self.happenings) + 1000,
+            operations=tuple(self.operations.values()),
         )
 
     def wipe(self) -> None:
         """Amnesia: the database is deleted."""
-        for table in (self.overrides, self.requests, self.ledgers, self.condemned):
+        for table in (
+            self.overrides, self.requests, self.ledgers, self.condemned, self.crashes, self.applied, self.operations,
+            self.meta,
+        ):  # fmt: skip
             table.clear()
         self.late.clear()
 
@@ -63,10 +77,20 @@ class MemoryJournal(Journal):
         self.disk = disk
         self.dead = False
         self._mono = mono
+        disk.write(mono())
+        self._kept = Kept(BOUNDS)
+        self._kept.add_crashes(one.crash for one in disk.crashes.values())
+        for applied in disk.applied.values():
+            self._kept.add_applied(applied)
+        self._next_crash = max(disk.crashes, default=0) + 100
 
     @property
     def problem(self) -> str:
         return ""
+
+    @property
+    def unread(self) -> bool:
+        return False
 
     async def put_override(self, override: Override) -> bool:
         if not self.dead:
@@ -92,6 +116,51 @@ class MemoryJournal(Journal):
     def save_condemned(self, stack: StackName, condemned: Mapping[ContainerId, Condemned]) -> None:
         kept = dict(condemned)
         self._later(lambda: self.disk.condemned.__setitem__(stack, kept))
+
+    def next_crash(self) -> int:
+        self._next_crash += 1
+        return self._next_crash
+
+    def save_crash(self, bundle: CrashBundle) -> None:
+        self._kept.add_crashes((bundle.crash,))
+        self._later(lambda: self.disk.crashes.__setitem__(bundle.crash.id, bundle))
+
+    def crashes(self, stack: StackName) -> tuple[Crash, ...]:
+        return self._kept.crashes(stack, 0.0)
+
+    async def crash(self, crash: int) -> CrashBundle | None:
+        await self.flush(LAG)
+        return self.disk.crashes.get(crash)
+
+    def save_applied(self, applied: Applied) -> None:
+        self._kept.add_applied(applied)
+        self._later(lambda: self.disk.applied.__setitem__((applied.stack, applied.number), applied))
+
+    def applied(self, stack: StackName) -> tuple[Applied, ...]:
+        return self._kept.applied(stack)
+
+    def save_operation(self, operation: Operation) -> None:
+        self._later(lambda: self.disk.operations.__setitem__(operation.request.id, operation))
+
+    def revision(self, stack: StackName) -> Revision | None:
+        return None
+
+    def set_meta(self, key: str, value: str) -> None:
+        self._later(lambda: self.disk.meta.__setitem__(key, value))
+
+    def meta(self, key: str) -> str:
+        return self.disk.meta.get(key, "")
+
+    def forget_stack(self, stack: StackName, overrides: Iterable[Override], requests: Iterable[Request]) -> None:
+        for override in overrides:
+            key = (stack, override.service, override.kind)
+            self._later(partial(self.disk.overrides.pop, key, None))
+        for request in requests:
+            self.delete_request(request.id)
+        self._later(partial(self.disk.ledgers.pop, stack, None))
+        self._later(partial(self.disk.condemned.pop, stack, None))
+        for applied in self._kept.drop_applied(stack):
+            self._later(partial(self.disk.applied.pop, (stack, applied.number), None))
 
     def append_history(self, entry: Happening) -> None:
         if not self.dead:

@@ -1,0 +1,110 @@
+"""What the database's rows hold: values of the model as JSON texts, and back.
+
+Law: what one version writes the next can read; the instants of a ledger are written as wall clock. What this module
+does NOT do: keep, or judge what cannot be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import zlib
+from dataclasses import replace
+
+from pydantic import TypeAdapter
+
+from stackd.model.evidence import Condemned
+from stackd.model.ids import ContainerId, ServiceName, StackName
+from stackd.model.override import Operation, Override, Request
+from stackd.model.record import Applied, Crash, CrashBundle
+from stackd.model.status import Happening
+from stackd.model.view import Ledger, ServiceLedger
+from stackd.runtime.database import CrashRow, HistoryRow, Stored, Table
+from stackd.source.revision import Revision
+
+OVERRIDE = TypeAdapter(Override)
+REQUEST = TypeAdapter(Request)
+LEDGER = TypeAdapter(Ledger)
+CONDEMNED = TypeAdapter(dict[ContainerId, Condemned])
+REVISION = TypeAdapter(Revision)
+CRASH = TypeAdapter(Crash)
+APPLIED = TypeAdapter(Applied)
+OPERATION = TypeAdapter(Operation)
+_BUNDLE = TypeAdapter(CrashBundle)
+
+
+def crash_row(bundle: CrashBundle) -> CrashRow:
+    """A crash as stored."""
+    crash = bundle.crash
+    body = zlib.compress(_BUNDLE.dump_json(bundle), 1)
+    return CrashRow(crash.id, crash.at, crash.stack, crash.service, CRASH.dump_json(crash).decode(), body)
+
+
+def bundle_of(body: bytes) -> CrashBundle:
+    """A crash with its evidence, from the body of its row."""
+    return _BUNDLE.validate_json(zlib.decompress(body))
+
+
+def history_row(entry: Happening) -> HistoryRow:
+    """A history entry as stored."""
+    body = json.dumps({"message": entry.message, "data": [list(pair) for pair in entry.data]}, ensure_ascii=False)
+    return HistoryRow(entry.seq, entry.at, entry.stack, entry.service, entry.type, body)
+
+
+def override_key(override: Override) -> str:
+    """What an override is replaced by: another of the same stack, service and kind."""
+    return json.dumps([override.stack, override.service, override.kind.value])
+
+
+def applied_key(applied: Applied) -> str:
+    """One number of one stack."""
+    return json.dumps([applied.stack, applied.number])
+
+
+def packed(applied: Applied) -> str:
+    """An applied revision as stored: its texts are long and much alike."""
+    return base64.b64encode(zlib.compress(APPLIED.dump_json(applied), 1)).decode("ascii")
+
+
+def unpacked(body: str) -> bytes:
+    """The text that `packed` made small."""
+    return zlib.decompress(base64.b64decode(body))
+
+
+def by_table(stored: Stored) -> dict[Table, dict[str, str]]:
+    """The rows of each table."""
+    of: dict[Table, dict[str, str]] = {table: {} for table in Table}
+    for (table, key), body in stored.rows.items():
+        of[table][key] = body
+    return of
+
+
+def shifted(ledger: Ledger, by: float, latest: float = math.inf) -> Ledger:
+    """The ledger with its own instants moved to another clock; those of the engine stay.
+
+    None comes to lie after `latest`: a clock set back while we were away must not stretch a delay past its maximum.
+    """
+
+    def at(instant: float) -> float:
+        return min(instant + by, latest)
+
+    def one(service: ServiceLedger) -> ServiceLedger:
+        return replace(
+            service,
+            deaths=tuple(replace(death, seen_at=at(death.seen_at)) for death in service.deaths),
+            health_restarts=tuple((run, at(when)) for run, when in service.health_restarts),
+            stable_since=at(service.stable_since) if service.stable else 0.0,
+            sick_since=at(service.sick_since) if service.sick else 0.0,
+            usurped=tuple((container, at(when)) for container, when in service.usurped),
+        )
+
+    return Ledger({name: one(service) for name, service in ledger.services.items()})
+
+
+def happening(row: HistoryRow) -> Happening:
+    """A history entry, from its row."""
+    body = json.loads(row.body)
+    data = tuple((str(key), value) for key, value in body["data"])
+    service = None if row.service is None else ServiceName(row.service)
+    return Happening(row.seq, row.at, StackName(row.stack), service, row.type, body["message"], data)
