@@ -1,8 +1,8 @@
 """The engine's side coming in: contact, events, evidence.
 
 Law: subscribe, then list; list again after every reconnect and every minute; an event only says "look again", and tells
-how a run ended. A stop by another hand becomes a hold only when a *fresh* connection proves that the engine is not
-itself shutting down (behaviour.md, "Rule for a foreign stop"). After a break only the list counts.
+how a run ended. Evidence is about one run: what is told of an earlier one explains nothing of this. After a break only
+the list counts. What this module does not do: make holds of what it hears (`runtime.holds`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from stackd.core.ownership import is_ours
@@ -19,9 +18,9 @@ from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import EngineEvent, EventKind, Evidence, Verdict
 from stackd.model.ids import ContainerId, StackName
 from stackd.model.observed import ObservedContainer
-from stackd.model.override import Override, OverrideKind
 from stackd.model.view import Now
-from stackd.runtime.intents import BY_ENGINE, Intents, definition_of, held_by_hand
+from stackd.runtime.holds import Holds, Proving
+from stackd.runtime.intents import Intents
 from stackd.runtime.observer import Observer
 from stackd.runtime.store import Store
 
@@ -30,8 +29,6 @@ log = logging.getLogger(__name__)
 PING_EVERY = 15.0
 PING_TIMEOUT = 5.0
 RESYNC_EVERY = 60.0
-PROOF_TIMEOUT = 1.0
-PROOF_AGAIN = 2.0
 FIRST_RETRY = 0.5
 LAST_RETRY = 10.0
 """Seconds; the sources are architecture.md (law 4) and supervision.md."""
@@ -39,13 +36,14 @@ LAST_RETRY = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Inlets:
-    """What comes in goes here."""
+    """What comes in goes here. `hold_for`: see `Proving`."""
 
     engine: Engine
     store: Store
     observer: Observer
     intents: Intents
     clock: Callable[[], Now]
+    hold_for: float = 0.0
 
 
 class Intake:
@@ -53,8 +51,7 @@ class Intake:
 
     def __init__(self, inlets: Inlets) -> None:
         self._in = inlets
-        self._proofs: set[asyncio.Task[None]] = set()
-        self._suspect = asyncio.Event()
+        self._holds = Holds(Proving(inlets.engine, inlets.store, inlets.intents, inlets.clock, inlets.hold_for))
         self._problem = "not connected yet"
         self._version = ""
 
@@ -97,14 +94,14 @@ class Intake:
             )
             await self.resync()
             self._problem = ""
-            self._suspect.clear()
+            self._holds.suspect.clear()
             log.info("connected to engine %s, API %s.%s", info.version, *info.api_version)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ping(), name="engine ping")
                 tasks.create_task(self._resync_often(), name="engine resync")
                 tasks.create_task(self._suspected(), name="engine suspected")
                 async for event in events:
-                    await self._take(event)
+                    self._take(event)
 
     async def _ping(self) -> None:
         while True:
@@ -114,7 +111,7 @@ class Intake:
 
     async def _suspected(self) -> None:
         """An engine that shuts down refuses fresh connections long before its event stream ends: believe the former."""
-        await self._suspect.wait()
+        await self._holds.suspect.wait()
         raise EngineError(EngineErrorKind.UNAVAILABLE, "the engine refuses new connections: it is shutting down")
 
     async def _resync_often(self) -> None:
@@ -143,19 +140,14 @@ class Intake:
 
     def _lost(self) -> None:
         """Contact broke: no stop that is not proven yet will ever be, and only the next list counts."""
-        for task in self._proofs:
-            task.cancel()
-        for stack in self._in.store.names():
-            for evidence in self._in.store.evidence(stack).values():
-                if evidence.verdict in (Verdict.PENDING, Verdict.FOREIGN_STOP):
-                    self._in.store.drop_evidence(stack, evidence.container)
+        self._holds.lost()
         if self._in.store.host.engine_up:
             log.warning("contact with the engine broke: %s", self._problem or "the event stream ended")
             self._in.store.update_host(engine_up=False, engine_lost_at=self._in.clock().wall)
 
     # Events
 
-    async def _take(self, event: EngineEvent) -> None:
+    def _take(self, event: EngineEvent) -> None:
         store, observer = self._in.store, self._in.observer
         match event.kind:
             case EventKind.IMAGE:
@@ -167,7 +159,7 @@ class Intake:
             case _:
                 if event.stack in store.names():
                     if not self._is_foreign(event):
-                        await self._container_event(event)
+                        self._container_event(event)
                     observer.look(event.stack, event.container)
 
     def _concerned(self, event: EngineEvent) -> list[StackName]:
@@ -179,33 +171,50 @@ class Intake:
                 waiting.append(stack)
         return waiting
 
-    async def _container_event(self, event: EngineEvent) -> None:
+    def _container_event(self, event: EngineEvent) -> None:
         if event.oneoff:
             return
         store, now = self._in.store, self._in.clock().mono
-        held = store.evidence(event.stack).get(event.container)
-        if held is not None and held.verdict is Verdict.RESTARTED and event.kind is not EventKind.RESTART:
-            held = None
+        held = self._held(event)
+        if held is None and self._is_past(event):
+            return
+        fresh = held or self._new(event)
         match event.kind:
             case EventKind.START | EventKind.RESTART:
-                if held is not None:
-                    store.put_evidence(event.stack, replace(held, verdict=Verdict.RESTARTED))
-                await self._started(event)
+                before = store.evidence(event.stack).get(event.container)
+                if before is not None:
+                    store.put_evidence(event.stack, replace(before, verdict=Verdict.RESTARTED, paused_at=None))
+                self._holds.started(event)
             case EventKind.KILL:
-                fresh = held or self._new(event)
                 store.put_evidence(event.stack, replace(fresh, kill_at=now, signal=event.signal))
             case EventKind.DIE:
-                fresh = held or self._new(event)
-                store.put_evidence(event.stack, replace(fresh, died_at=now, exit_code=event.exit_code))
+                store.put_evidence(event.stack, replace(fresh, died_at=now, exit_code=event.exit_code, paused_at=None))
             case EventKind.OOM:
-                store.put_evidence(event.stack, replace(held or self._new(event), oom=True))
+                store.put_evidence(event.stack, replace(fresh, oom=True))
+            case EventKind.PAUSE | EventKind.UNPAUSE:
+                at = self._in.clock().wall if event.kind is EventKind.PAUSE else None
+                store.put_evidence(event.stack, replace(fresh, paused_at=at))
             case EventKind.STOP:
-                self._stopped(event, held or self._new(event))
+                self._stopped(event, fresh)
             case EventKind.DESTROY:
-                if held is not None and held.verdict is not Verdict.PENDING:
-                    store.drop_evidence(event.stack, event.container)
+                if held is None or held.verdict is not Verdict.PENDING:
+                    self._holds.removed(event, fresh)
             case _:
                 pass
+
+    def _held(self, event: EngineEvent) -> Evidence | None:
+        """The evidence of the run that an event is about, None when what is held is about an earlier one."""
+        held = self._in.store.evidence(event.stack).get(event.container)
+        if held is None or (held.verdict is Verdict.RESTARTED and event.kind is not EventKind.RESTART):
+            return None
+        known = self._container(event.stack, event.container)
+        past = known is not None and 0 < held.started_at < known.started_at
+        return None if past else held
+
+    def _is_past(self, event: EngineEvent) -> bool:
+        """Whether it tells of an earlier run than the one that is known: both instants are the engine's own."""
+        known = self._container(event.stack, event.container)
+        return known is not None and 0 < event.time_nano < known.started_at * 1e9
 
     def _new(self, event: EngineEvent) -> Evidence:
         container = self._container(event.stack, event.container)
@@ -221,59 +230,9 @@ class Intake:
         return container is not None and not is_ours(container, self._in.store.view(event.stack))
 
     def _stopped(self, event: EngineEvent, evidence: Evidence) -> None:
-        """Somebody asked the engine to stop it. We did, or the engine shuts down, or a person: find out."""
-        store = self._in.store
-        if event.container in store.view(event.stack).condemned:
-            store.put_evidence(event.stack, replace(evidence, stop_at=self._in.clock().mono, verdict=Verdict.OWN))
-            return
-        if evidence.kill_at is None:  # it was begun before we listened, perhaps by an earlier life of ours
-            store.put_evidence(event.stack, replace(evidence, stop_at=self._in.clock().mono))
-            return
-        pending = replace(evidence, stop_at=self._in.clock().mono, verdict=Verdict.PENDING)
-        store.put_evidence(event.stack, pending)
-        task = asyncio.create_task(self._prove(event.stack, event.container, pending), name="prove a stop")
-        self._proofs.add(task)
-        task.add_done_callback(self._proofs.discard)
-
-    async def _prove(self, stack: StackName, container: ContainerId, pending: Evidence) -> None:
-        proven = await self._in.engine.ping_fresh(PROOF_TIMEOUT)
-        if proven:
-            await asyncio.sleep(PROOF_AGAIN)
-            proven = await self._in.engine.ping_fresh(PROOF_TIMEOUT)
-        now = self._in.store.evidence(stack).get(container)
-        if now is None or now.stop_at != pending.stop_at or now.verdict is not Verdict.PENDING:
-            return  # it runs again, or contact broke
-        if not proven or not self._in.store.host.on_external_stop_hold:
-            self._in.store.put_evidence(stack, replace(now, verdict=Verdict.UNPROVEN))
-            if not proven:
-                self._suspect.set()
-            return
-        await self._hold(stack, now)
-        self._in.store.put_evidence(stack, replace(now, verdict=Verdict.FOREIGN_STOP))
-
-    async def _hold(self, stack: StackName, evidence: Evidence) -> None:
-        view = self._in.store.view(stack)
-        if any(o.service in (evidence.service, None) for o in view.overrides):
-            return
-        definition = definition_of(view, evidence.service)
-        if not definition:
-            return
-        override = Override(
-            stack, evidence.service, OverrideKind.HELD, "stopped by another hand (such as `docker stop`)", BY_ENGINE,
-            self._in.clock().wall, definition=definition,
-        )  # fmt: skip
-        await self._in.intents.put(override)
-
-    async def _started(self, event: EngineEvent) -> None:
-        """Somebody started what was held because somebody had stopped it."""
-        overrides = self._in.store.view(event.stack).overrides
-        mine = [o for o in overrides if o.service == event.service and held_by_hand(o)]
-        if mine:
-            await self._in.intents.release(event.stack, mine, "it was started by another hand")
+        """Somebody asked the engine to stop it."""
+        self._holds.stopped(event, evidence)
 
     async def stop(self) -> None:
         """End what is being proven."""
-        for task in list(self._proofs):
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*self._proofs, return_exceptions=True)
+        await self._holds.stop()

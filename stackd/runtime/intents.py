@@ -1,19 +1,26 @@
 """What people asked for: overrides, requests and how these fare. On disk before it is in force.
 
 Law: nothing here changes the engine; it changes inputs and wakes the stack. A newer request of an overlapping scope
-supersedes an older one. A client that goes away cancels nothing.
+supersedes an older one. A client that goes away cancels nothing. What nobody waits for (a hold made for another hand,
+a release by an edit) is in force at once and on disk as soon as that answers: supervision never waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from stackd.model.ids import OperationId, ServiceName, StackName
+from stackd.core.hands import BY_ENGINE as BY_ENGINE
+from stackd.core.hands import definition_of as definition_of
+from stackd.core.hands import held_by_hand, narrowed, started_since
+from stackd.core.ownership import ours
+from stackd.model.evidence import Verdict
+from stackd.model.ids import OperationId, StackName
 from stackd.model.override import Operation, OperationState, Override, OverrideKind, Request, Verb
-from stackd.model.view import Decision, Now, ServiceState, View
+from stackd.model.view import Decision, Now, Pin, ServiceState, View
 from stackd.runtime.history import History
 from stackd.runtime.journal import Journal
 from stackd.runtime.store import Store
@@ -41,44 +48,107 @@ class Intents:
         self._tracked: dict[OperationId, _Tracked] = {}
         self._news = asyncio.Event()
         self._count = itertools.count()
+        self._writes: set[asyncio.Task[Any]] = set()
 
     # Overrides
 
-    async def put(self, *overrides: Override) -> None:
+    async def put(self, *overrides: Override, pin: Pin | None = None) -> None:
         """Set overrides of one stack, replacing those of the same scopes; on disk when this returns.
 
-        They come into force together: a stop of several services keeps their order.
+        They come into force together: a stop of several services keeps their order. A PINNED one stands beside others
+        of its scope, and comes into force with the revision that it names, `pin`.
         """
         if not overrides:
             return
-        await asyncio.gather(*(self._journal.put_override(override) for override in overrides))
-        stack, scopes = overrides[0].stack, {override.service for override in overrides}
-        old = [one for one in self._store.view(stack).overrides if one.service in scopes]
+        written = await asyncio.gather(*(self._journal.put_override(override) for override in overrides))
+        if pin is not None:
+            self._store.set_pin(overrides[0].stack, pin)
+        await asyncio.gather(*(self._journal.delete_override(one) for one in self._enforce(*overrides)))
+        if not all(written):
+            self._warn(overrides[0].stack)
+
+    def impose(self, *overrides: Override) -> None:
+        """The same for what nobody waits for: in force at once, on disk when that answers."""
+        if overrides:
+            for gone in self._enforce(*overrides):
+                self._write(self._journal.delete_override(gone))
+            for override in overrides:
+                self._write(self._journal.put_override(override))
+
+    def _enforce(self, *overrides: Override) -> list[Override]:
+        """Put overrides into force; those that are to be deleted from the disk."""
+        stack, scopes = overrides[0].stack, {(o.service, o.kind is OverrideKind.PINNED) for o in overrides}
+        old = [o for o in self._store.view(stack).overrides if (o.service, o.kind is OverrideKind.PINNED) in scopes]
         self._set(stack, drop=old, add=overrides)
-        new = {(override.service, override.kind) for override in overrides}
-        for one in old:
-            if (one.service, one.kind) not in new:
-                await self._journal.delete_override(one)
         for override in overrides:
             text, kind = f"{override.kind}: {override.reason}", override.kind.value
-            self._history.add(stack, override.service, "override.set", text, kind=kind, by=override.by)
+            self._history.add(
+                stack, override.service, "override.set", text,
+                kind=kind, by=override.by, reason=override.reason, until=override.until,
+            )  # fmt: skip
+        new = {(override.service, override.kind) for override in overrides}
+        return [one for one in old if (one.service, one.kind) not in new]
 
     async def release(self, stack: StackName, overrides: Iterable[Override], why: str) -> bool:
-        """Delete overrides; whether there were any."""
-        gone = [override for override in overrides if override in self._store.view(stack).overrides]
+        """Delete overrides, also from the disk; whether there were any."""
+        gone = self._lift(stack, overrides, why)
+        if not all(await asyncio.gather(*(self._journal.delete_override(override) for override in gone))):
+            self._warn(stack)
+        return bool(gone)
+
+    def _warn(self, stack: StackName) -> str:
+        """Tell that what was asked is in force and not on disk: should the daemon end now, it is forgotten."""
+        text = f"not on disk: {self._journal.problem or 'the database has not answered in time'}"
+        self._history.add(stack, None, "journal.behind", text)
+        return text
+
+    def let_go(self, stack: StackName, overrides: Iterable[Override], why: str) -> None:
+        """The same for what nobody waits for: released at once, deleted from the disk when that answers."""
+        for override in self._lift(stack, overrides, why):
+            self._write(self._journal.delete_override(override))
+
+    def _lift(self, stack: StackName, overrides: Iterable[Override], why: str) -> list[Override]:
+        there = self._store.view(stack).overrides
+        gone = [override for override in overrides if override in there]
         self._set(stack, drop=gone)
         for override in gone:
-            await self._journal.delete_override(override)
             text = f"no longer {override.kind}: {why}"
-            self._history.add(stack, override.service, "override.released", text, kind=override.kind.value)
-        return bool(gone)
+            self._history.add(
+                stack, override.service, "override.released", text,
+                kind=override.kind.value, by=override.by, reason=override.reason, why=why,
+            )  # fmt: skip
+        return gone
 
     def _set(self, stack: StackName, drop: Iterable[Override], add: tuple[Override, ...] = ()) -> None:
         gone = set(drop)
         kept = tuple(o for o in self._store.view(stack).overrides if o not in gone and o not in add)
         self._store.set_overrides(stack, (*kept, *add))
+        scopes = {one.service for one in (*kept, *add) if held_by_hand(one)}
+        for evidence in self._store.evidence(stack).values():
+            freed = any(held_by_hand(one) and one.service in (None, evidence.service) for one in gone)
+            if freed and evidence.verdict is Verdict.FOREIGN_STOP and not scopes & {None, evidence.service}:
+                self._store.drop_evidence(stack, evidence.container)
+
+    def _write(self, work: Coroutine[Any, Any, object]) -> None:
+        """Write in the background. All writes are tasks: they reach the journal in the order in which they are made."""
+        task = asyncio.create_task(work, name="write an override")
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
 
     # Requests
+
+    def restore(self, requests: Iterable[Request], operations: Iterable[Operation] = ()) -> None:
+        """Take what an earlier run of the daemon left: what is over is told about, what is not goes on."""
+        for operation in sorted(operations, key=lambda one: one.request.id):
+            self._tracked[operation.request.id] = _Tracked(operation, self._history.last_seq)
+        for request in requests:
+            known = self._tracked.get(request.id)
+            if known is None or known.operation.state not in OVER:
+                self._tracked[request.id] = _Tracked(Operation(request, OperationState.RUNNING), self._history.last_seq)
+        going = {request.id for request in requests}
+        for identity, tracked in list(self._tracked.items()):
+            if tracked.operation.state not in OVER and identity not in going:
+                self._finish(tracked.operation, OperationState.SUCCEEDED, "done before stackd was started again")
 
     def new_id(self) -> OperationId:
         """An id that sorts by age."""
@@ -86,13 +156,17 @@ class Intents:
 
     async def ask(self, request: Request) -> Operation:
         """Put a request into force."""
-        await self._journal.put_request(request)
+        written = await self._journal.put_request(request)
+        return self._begin(request, "" if written else self._warn(request.stack))
+
+    def _begin(self, request: Request, detail: str = "") -> Operation:
         for tracked in list(self._tracked.values()):
             old = tracked.operation
             if old.state not in OVER and old.request.stack == request.stack and _overlap(old.request, request):
                 self._finish(old, OperationState.SUPERSEDED, f"superseded by {request.verb} ({request.id})")
-        operation = Operation(request, OperationState.RUNNING)
+        operation = Operation(request, OperationState.RUNNING, detail)
         self._tracked[request.id] = _Tracked(operation, self._history.last_seq)
+        self._journal.save_operation(operation)
         self._prune()
         kept = [one for one in self._store.view(request.stack).requests if not _overlap(one, request)]
         for old_request in self._store.view(request.stack).requests:
@@ -128,21 +202,46 @@ class Intents:
 
     async def judge(self, view: View, decision: Decision) -> None:
         """After a decision: drop what is done or released, tell whose operation failed."""
-        if decision.released:
-            await self.release(view.stack, decision.released, "an edit or its end released it")
+        self._release(view, decision)
+        for hold in decision.holds:
+            if not any(one.service in (None, hold.service) for one in self._store.view(view.stack).overrides):
+                self.impose(hold)
         for request in view.requests:
             tracked = self._tracked.get(request.id)
             if request.id in decision.done:
                 self._drop(view.stack, request)
                 if tracked is not None and tracked.operation.state not in OVER:
                     changed = self._has_changed(tracked)
-                    self._finish(replace(tracked.operation, changed=changed), OperationState.SUCCEEDED, "")
+                    done, told = replace(tracked.operation, changed=changed), tracked.operation.detail
+                    self._finish(done, OperationState.SUCCEEDED, told)
             elif tracked is not None and tracked.operation.state not in OVER:
                 trouble = _trouble(request, decision)
                 if trouble:
                     self._finish(tracked.operation, OperationState.FAILED, trouble)
                     if request.verb in (Verb.PULL, Verb.BUILD):
                         self._drop(view.stack, request)
+
+    def _release(self, view: View, decision: Decision) -> None:
+        """Release what is over, and what another hand has started again unseen. What another hand had stopped is asked
+        to start: its exit code 0, if it has one, was no success of its own."""
+        over = [one for one in decision.released if one.until is not None and one.until <= self._clock().wall]
+        self.let_go(view.stack, over, "its time is over")
+        self.let_go(view.stack, [one for one in decision.released if one not in over], "an edit released it")
+        stopped = [one for one in decision.released if held_by_hand(one)]
+        for services in {() if one.service is None else (one.service,) for one in stopped}:
+            ended = (one for one in ours(view) if one.ended and (not services or one.service in services))
+            targets = frozenset(one.incarnation for one in ended)
+            now = self._clock().wall
+            if targets:
+                request = Request(self.new_id(), view.stack, Verb.START, services, "stackd", now, targets)
+                self._write(self._journal.put_request(request))
+                self._begin(request)
+        for override in view.overrides:
+            running = started_since(view, override)
+            if running and override in self._store.view(view.stack).overrides:
+                if override.service is None:
+                    self.impose(*narrowed(view, override, running))
+                self.let_go(view.stack, [override], "it was started by another hand")
 
     def forget(self, stack: StackName) -> None:
         """A stack is gone for good: nothing that was asked of it stands any longer."""
@@ -170,6 +269,7 @@ class Intents:
         tracked = self._tracked.get(operation.request.id)
         if tracked is not None:
             tracked.operation = over
+        self._journal.save_operation(over)
         text = f"{operation.request.verb} {state}" + (f": {detail}" if detail else "")
         self._history.add(
             operation.request.stack, None, f"operation.{state}", text, operation=operation.request.id,
@@ -200,23 +300,3 @@ def _trouble(request: Request, decision: Decision) -> str:
         if verdict.state in _FAILING:
             return f"{verdict.service}: {verdict.detail}"
     return ""
-
-
-def definition_of(view: View, service: ServiceName | None) -> str:
-    """The digest or hash of what an override covers, by which an edit is recognised later."""
-    project = view.project
-    if project is None:
-        return ""
-    if service is None:
-        return view.desired.project.digest if view.desired and view.desired.project else ""
-    spec = project.services.get(service)
-    return spec.config_hash if spec is not None else ""
-
-
-def held_by_hand(override: Override) -> bool:
-    """Whether an override came from what somebody did with the engine, so that starting it there releases it."""
-    return override.kind is OverrideKind.HELD and override.by == BY_ENGINE
-
-
-BY_ENGINE = "docker"
-"""The `by` of a hold that was read from the engine's events."""

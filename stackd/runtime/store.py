@@ -17,7 +17,7 @@ from stackd.model.evidence import Condemned, Evidence
 from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, ObservedStack
 from stackd.model.override import Override, Request
-from stackd.model.plan import FieldChange, Op, service_of
+from stackd.model.plan import FieldChange, Op, RemoveContainer, service_of
 from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, Pin, View
 
 
@@ -40,6 +40,7 @@ class _Cell:
     changes: dict[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
     pin: Pin | None = None
     created: frozenset[ContainerId] = frozenset()
+    removing: dict[ContainerId, float] = field(default_factory=dict)
     decision: Decision | None = None
     decided: int = -1
     applied: int = 0
@@ -146,6 +147,7 @@ class Store:
         """Condemned runs that are over and answered failures of containers that are gone explain nothing any more."""
         runs = {container.id: container.started_at for container in observed.containers}
         unclear = {one.id for one in observed.containers if one.state is ContainerState.UNKNOWN}
+        cell.removing = {one: at for one, at in cell.removing.items() if one in runs or self._mono() - at < 60}
         for container, condemned in list(cell.condemned.items()):
             if container not in unclear and runs.get(container) != condemned.started_at:
                 del cell.condemned[container]
@@ -246,6 +248,12 @@ class Store:
         """An operation is in flight. No bump: it is our own doing."""
         cell = self._cell(stack)
         cell.running |= {op}
+        if isinstance(op, RemoveContainer):
+            cell.removing[op.container] = self._mono()
+
+    def is_removing(self, stack: StackName, container: ContainerId) -> bool:
+        """Whether we have sent, or are about to send, the removal of this container."""
+        return container in self._cell(stack).removing
 
     def succeeded(self, stack: StackName, op: Op, key: str, fetched: str | None) -> None:
         """An operation was answered well; `fetched` = the request that a pull or build served."""

@@ -10,7 +10,7 @@ from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.override import Override, OverrideKind, Verb
-from stackd.runtime import intake
+from stackd.runtime import holds, intake
 from tests.fake.engine import FakeEngine
 from tests.fake.values import FakeContainer
 from tests.unit.core.dsl import service
@@ -21,7 +21,7 @@ WEB = ServiceName("web")
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "PROOF_AGAIN", 0.05)
+    monkeypatch.setattr(holds, "PROOF_AGAIN", 0.05)
 
 
 async def web(daemon: Running) -> FakeContainer:
@@ -80,7 +80,7 @@ async def test_a_stop_is_no_hold_when_a_fresh_connection_is_refused(
 async def test_a_stop_that_is_not_proven_when_contact_breaks_never_will_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "PROOF_AGAIN", 60.0)
+    monkeypatch.setattr(holds, "PROOF_AGAIN", 60.0)
     async with running(tmp_path, FakeEngine()) as daemon:
         box = await web(daemon)
         await daemon.engine.human_stop(box.id)
