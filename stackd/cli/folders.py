@@ -18,7 +18,7 @@ from stackd.cli.places import stacks_dirs
 from stackd.cli.render import out, out_json
 
 if TYPE_CHECKING:
-    from stackd.api.schemas import StacksView
+    from stackd.api.schemas import StacksView, StackView
 
 NOT_RUNNING = "stackd is not running; start it: systemctl --user start stackd"
 
@@ -62,22 +62,32 @@ def _what_comes(folder: Path) -> list[str]:
             *found,
             f"stackd starts {mine['name']} as soon as the file is right; watch it: stackd status {mine['name']}",
         ]
-    return [*found, f"stackd starts {mine['name']} now; watch it: stackd status {mine['name']}"]
+    return [*found, *_by_overrides(mine)]
+
+
+def _by_overrides(stack: StackView) -> list[str]:
+    """What stackd does with a stack now, given what was asked for it before."""
+    from stackd.api.text import override_line
+
+    name = stack["name"]
+    told = [override_line(entry) for entry in stack["overrides"]]
+    kinds = {entry["kind"] for entry in stack["overrides"] if entry["service"] is None}
+    if "released" in kinds:
+        return [*told, f"the engine keeps {name}; take it back: stackd adopt {name}"]
+    if kinds & {"stopped", "held", "paused"}:
+        return [*told, f"stackd leaves it so; start it: stackd up {name}"]
+    return [*told, f"stackd starts {name} now; watch it: stackd status {name}"]
 
 
 def _link(link: Path, folder: Path) -> bool:
     """Make the link; whether it was not there already."""
-    if link.is_symlink() or link.exists():
-        if link.resolve() == folder:
-            return False
-        what = f"a link to {link.resolve()}" if link.is_symlink() else "a folder"
-        raise Stop(Exit.FAILED, f"{link} is there already, {what}", "choose another name: stackd add --name NAME DIR")
+    from stackd.source.linking import LinkError, make_link  # late: `remove` makes none
+
     try:
-        link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        link.symlink_to(folder, target_is_directory=True)
-    except OSError as error:
-        raise Stop(Exit.FAILED, f"cannot make {link}: {error.strerror}") from error
-    return True
+        return make_link(link, folder)
+    except LinkError as error:
+        hint = ("choose another name: stackd add --name NAME DIR",) if error.taken else ()
+        raise Stop(Exit.FAILED, str(error), *hint) from error
 
 
 @click.command("remove")
@@ -96,6 +106,7 @@ def remove_command(name: str, as_json: bool) -> None:
             f"or only stop it: stackd down {name}",
         )
     target = os.readlink(entry)
+    adopted, own = _whose(entry.resolve()) if running else (False, True)
     try:
         entry.unlink()
     except OSError as error:
@@ -105,14 +116,25 @@ def remove_command(name: str, as_json: bool) -> None:
         return
     out([f"unlinked: {entry} -> {target}"])
     if running:
-        out(
-            [
-                "in about 10 s stackd removes its containers and networks; volumes and files stay",
-                "take it back: stackd add " + target,
-            ]
-        )
+        if own:
+            out(["in about 10 s stackd removes the containers and networks that it made; volumes and files stay"])
+        if adopted:
+            out(["its containers made by docker compose run on, and get their file's restart policy back"])
+        out([f"take it back: stackd add {target}"])
     else:
         out([f"its containers and networks are removed once stackd runs; {NOT_RUNNING}"])
+
+
+def _whose(folder: Path) -> tuple[bool, bool]:
+    """Of the stack in a folder: whether it has containers of `docker compose`, and whether others, or none at all."""
+    try:
+        stacks = client().stacks()["stacks"]
+    except (Stop, Refused):
+        return False, True
+    mine = next((stack for stack in stacks if stack["folder"] and Path(stack["folder"]).resolve() == folder), None)
+    services = mine["services"] if mine else []
+    hands = {replica["adopted"] for service in services for replica in service["replicas"]}
+    return True in hands, hands != {True}
 
 
 def _directories() -> tuple[bool, tuple[Path, ...]]:

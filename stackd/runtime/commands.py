@@ -5,55 +5,48 @@ Law: verbs become overrides and requests; reads are made from immutable snapshot
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from stackd import __version__
+from stackd.core.hands import narrowed
 from stackd.core.ownership import ours
 from stackd.core.status import plan_status, stack_status
-from stackd.engine.base import Engine
 from stackd.errors import RequestError
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.observed import Incarnation, ObservedContainer
-from stackd.model.override import Operation, Override, OverrideKind, Request, Verb
+from stackd.model.override import Operation, Override, OverrideKind, Verb
 from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswer
 from stackd.model.spec import DependencyCondition
 from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
-from stackd.model.view import Now, View
+from stackd.model.view import View
 from stackd.runtime.control import Control, LogQuery, ServiceLog, Versions
-from stackd.runtime.history import History
-from stackd.runtime.intake import Intake
-from stackd.runtime.intents import Intents, definition_of
-from stackd.runtime.jobs import Jobs
-from stackd.runtime.journal import Journal
 from stackd.runtime.logs import follow_logs
-from stackd.runtime.store import Store
-from stackd.source.source import ELSEWHERE, GONE, Source
+from stackd.runtime.parts import Parts as Parts
+from stackd.runtime.past import Past, refuse_released
+from stackd.runtime.pins import revived
+from stackd.runtime.taking import Taking
+from stackd.source.source import ELSEWHERE, GONE
 
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of the daemon that commands talk to."""
-
-    engine: Engine
-    store: Store
-    intents: Intents
-    jobs: Jobs
-    history: History
-    journal: Journal
-    intake: Intake
-    source: Source
-    clock: Callable[[], Now]
+STOPPED = OverrideKind.STOPPED
+_STOPS = (STOPPED, OverrideKind.HELD, OverrideKind.PAUSED)
+_OTHERWISE = {
+    OverrideKind.SCALED: "scale is not there yet",
+    OverrideKind.PINNED: "ask for rollback",
+    OverrideKind.RELEASED: "ask for release",
+}
 
 
 class Commands:
-    """`Control` on the real daemon."""
+    """`Control` on the real daemon; the past and the taking over of projects have modules of their own."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._past = Past(parts, partial(revived, parts.source.settings))
+        self._taking = Taking(parts)
 
     # Looking
 
@@ -81,7 +74,7 @@ class Commands:
 
     def stack(self, name: StackName) -> StackStatus:
         """See `Control.stack`."""
-        return self._status(self._view(name))
+        return self._status(self._parts.view(name))
 
     def _status(self, view: View) -> StackStatus:
         store = self._parts.store
@@ -91,32 +84,20 @@ class Commands:
 
     def plan(self, name: StackName) -> PlanStatus:
         """See `Control.plan`."""
-        view = self._view(name)
+        view = self._parts.view(name)
         progress = {op: _told(text.text, text.percent) for op, text in self._parts.jobs.progress(name).items()}
         return plan_status(view, self._parts.store.decision(name), progress)
-
-    def _view(self, name: StackName) -> View:
-        names = self._parts.store.names()
-        if name not in names:
-            raise RequestError(404, "no_such_stack", f"there is no stack {name!r}" + _nearest(name, names))
-        return self._parts.store.view(name)
-
-    def _check(self, view: View, services: tuple[ServiceName, ...]) -> None:
-        project = view.project
-        known = [*(project.services if project else ()), *(container.service for container in ours(view))]
-        for service in services:
-            if service not in known:
-                text = f"stack {view.stack} has no service {service!r}" + _nearest(service, known)
-                raise RequestError(404, "no_such_service", text)
 
     # Asking
 
     async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
         """See `Control.submit`."""
-        view = self._view(stack)
-        self._check(view, services)
+        view = self._parts.view(stack)
+        self._parts.check(view, services)
         if verb is Verb.DOWN and services:
             raise RequestError(400, "whole_stack_only", f"down takes all of {stack} down; to stop a service: stop")
+        if verb is not Verb.RECONCILE:
+            refuse_released(view)
         view = await self._confirmed(view, verb)
         if view.desired is None or (view.desired.project is None and verb is not Verb.RECONCILE):
             raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
@@ -134,35 +115,29 @@ class Commands:
         gone = () if source.problem else GONE
         if source.confirm(view.stack, {Verb.UP: ELSEWHERE, Verb.DOWN: gone}.get(verb, ())):
             await source.rescan()
-        return self._view(view.stack)
+        return self._parts.view(view.stack)
 
     async def _ask(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
-        now = self._parts.clock().wall
         targets = _targets(self._parts.store.view(stack), verb, services)
-        request = Request(self._parts.intents.new_id(), stack, verb, services, by, now, targets)
-        return await self._parts.intents.ask(request)
+        return await self._parts.ask(stack, verb, services, by, targets)
 
     async def _set_overrides(self, view: View, verb: Verb, services: tuple[ServiceName, ...], by: str) -> None:
-        intents = self._parts.intents
+        parts, intents = self._parts, self._parts.intents
         match verb:
             case Verb.UP | Verb.START | Verb.RESTART:
                 scope = [o for o in view.overrides if not services or o.service is None or o.service in services]
-                gone = [o for o in scope if o.kind in (OverrideKind.STOPPED, OverrideKind.HELD, OverrideKind.PAUSED)]
+                gone = [o for o in scope if o.kind in _STOPS]
+                pins = [o for o in scope if o.kind is OverrideKind.PINNED and verb is Verb.UP]
                 await intents.put(*_narrowed(view, gone, services))
-                await intents.release(view.stack, gone, f"{verb} asked for by {by}")
+                await intents.release(view.stack, (*gone, *pins), f"{verb} asked for by {by}")
             case Verb.DOWN:
-                await intents.put(self._override(view, None, "down was asked for", by))
+                await intents.put(parts.override(view, None, STOPPED, "down was asked for", by))
             case Verb.STOP:
                 project = view.project
                 scopes = services or tuple(project.services if project else ())
-                await intents.put(*(self._override(view, one, "stop was asked for", by) for one in scopes))
+                await intents.put(*(parts.override(view, one, STOPPED, "stop was asked for", by) for one in scopes))
             case Verb.PULL | Verb.BUILD | Verb.RECONCILE | Verb.ROLLBACK | Verb.ADOPT | Verb.RELEASE:
                 pass
-
-    def _override(self, view: View, service: ServiceName | None, reason: str, by: str) -> Override:
-        now = self._parts.clock().wall
-        definition = definition_of(view, service)
-        return Override(view.stack, service, OverrideKind.STOPPED, reason, by, now, definition=definition)
 
     async def settled(self, operation: OperationId, timeout: float) -> Operation:
         """See `Control.settled`."""
@@ -191,63 +166,66 @@ class Commands:
         until: float | None,
     ) -> Override:
         """See `Control.put_override`."""
-        view = self._view(stack)
-        self._check(view, (service,) if service is not None else ())
+        view = self._parts.view(stack)
+        self._parts.check(view, (service,) if service is not None else ())
         if kind in (OverrideKind.SCALED, OverrideKind.PINNED, OverrideKind.RELEASED):
-            raise RequestError(422, "not_supported", f"an override of kind {kind} cannot be set yet")
-        now, definition = self._parts.clock().wall, definition_of(view, service)
-        override = Override(stack, service, kind, reason or "asked for", by, now, until, definition)
+            raise RequestError(422, "not_supported", f"an override of kind {kind} is not set so: {_OTHERWISE[kind]}")
+        refuse_released(view)
+        override = replace(self._parts.override(view, service, kind, reason or "asked for", by), until=until)
         await self._parts.intents.put(override)
         return override
 
     async def drop_override(self, stack: StackName, service: ServiceName | None, by: str) -> bool:
         """See `Control.drop_override`."""
-        view = self._view(stack)
+        view = self._parts.view(stack)
         gone = [override for override in view.overrides if override.service == service]
-        if gone:
+        if any(override.kind is OverrideKind.RELEASED for override in gone):
+            await self.adopt(stack, by)
+        elif gone:
             await self._parts.intents.release(stack, gone, f"released by {by}")
-            await self._ask(stack, Verb.START, (service,) if service is not None else (), by)
+            verb = Verb.START if any(override.kind in _STOPS for override in gone) else Verb.RECONCILE
+            await self._ask(stack, verb, (service,) if service is not None else (), by)
         return bool(gone)
 
     # The past
 
     def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
         """See `Control.why`."""
-        raise NotImplementedError
+        return self._past.why(stack, service)
 
     def crashes(self, stack: StackName, service: ServiceName | None) -> tuple[Crash, ...]:
         """See `Control.crashes`."""
-        raise NotImplementedError
+        return self._past.crashes(stack, service)
 
     async def crash(self, stack: StackName, crash: int) -> CrashBundle:
         """See `Control.crash`."""
-        raise NotImplementedError
+        return await self._past.crash(stack, crash)
 
     def revisions(self, stack: StackName) -> tuple[Applied, ...]:
         """See `Control.revisions`."""
-        raise NotImplementedError
+        return self._past.revisions(stack)
 
     def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
         """See `Control.diff`."""
-        raise NotImplementedError
+        return self._past.diff(stack, number, against)
 
     async def rollback(self, stack: StackName, number: int | None, by: str) -> Operation:
         """See `Control.rollback`."""
-        raise NotImplementedError
+        return await self._past.rollback(stack, number, by)
 
     # Taking and giving
 
     async def adoptable(self) -> tuple[Adoptable, ...]:
         """See `Control.adoptable`."""
-        raise NotImplementedError
+        return await self._taking.adoptable()
 
     async def adopt(self, stack: StackName, by: str) -> Operation:
         """See `Control.adopt`."""
-        raise NotImplementedError
+        return await self._taking.adopt(stack, by)
 
     async def release(self, stack: StackName, by: str) -> Operation:
         """See `Control.release`."""
-        raise NotImplementedError
+        return await self._taking.release(stack, by)
 
     # Following
 
@@ -268,7 +246,7 @@ class Commands:
 
     def logs(self, stack: StackName, query: LogQuery) -> AbstractAsyncContextManager[AsyncIterator[ServiceLog]]:
         """See `Control.logs`."""
-        self._check(self._view(stack), query.services)
+        self._parts.check(self._parts.view(stack), query.services)
         if not self._parts.store.host.engine_up:
             raise RequestError(503, "engine_unavailable", "the engine does not answer, and logs are the engine's")
         return follow_logs(self._parts.engine, self._parts.store, stack, query)
@@ -278,30 +256,23 @@ class Commands:
         await self._parts.source.rescan()
 
 
-def _narrowed(view: View, gone: list[Override], services: tuple[ServiceName, ...]) -> list[Override]:
+def _narrowed(view: View, gone: list[Override], services: tuple[ServiceName, ...]) -> tuple[Override, ...]:
     """What remains of an override of the whole stack when only `services`, and what they need, are released from it."""
     project = view.project
     wide = next((override for override in gone if override.service is None), None)
     if wide is None or project is None or not services:
-        return []
+        return ()
     free, more = set[ServiceName](), list(services)
     while more:
         name = more.pop()
         if name not in free and name in project.services:
             free.add(name)
             more += [one.service for one in project.services[name].depends_on if one.required]
-    own = {override.service for override in view.overrides}
-    left = (name for name in project.services if name not in free and name not in own)
-    return [replace(wide, service=name, definition=definition_of(view, name)) for name in left]
+    return narrowed(view, wide, free)
 
 
 def _told(text: str, percent: float | None) -> str:
     return text if percent is None else f"{text} {percent:.0f} %"
-
-
-def _nearest(name: str, known: list[ServiceName] | tuple[StackName, ...]) -> str:
-    close = difflib.get_close_matches(name, [str(one) for one in known], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _targets(view: View, verb: Verb, services: tuple[ServiceName, ...]) -> frozenset[Incarnation]:

@@ -7,6 +7,7 @@ delays nobody. Callers redact; nothing secret comes in.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -62,6 +63,11 @@ class History:
                 break
             found.append(entry)
         return tuple(reversed(found))[:limit]
+
+    def newest(self, stack: StackName, limit: int) -> tuple[Happening, ...]:
+        """The newest entries of a stack, oldest first, at most `limit`."""
+        found = itertools.islice((entry for entry in reversed(self._entries) if entry.stack == stack), limit)
+        return tuple(reversed(list(found)))
 
     async def wait(self, seq: int) -> None:
         """Return once there is an entry with a number above `seq`."""

@@ -115,6 +115,11 @@ class Scanner:
         roots = tuple(list_root(root, files) for root in target.roots)
         return _prints(target.files, files) | _root_prints(roots)
 
+    def consider(self, folder: Path) -> StackReading:
+        """A folder read as if it were a stack. Never raises for what is on disk."""
+        files, candidate = Files(os.geteuid()), look(folder.parent, folder.name)
+        return self._stack(candidate, self._loaded(candidate, None, files), files)
+
     def revive(self, revision: Revision) -> Loaded:
         """The definition that a remembered revision makes today."""
         inputs = self._configured(StackInputs(revision.folder, revision.files, revision.folder / ".env"))

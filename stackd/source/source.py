@@ -115,6 +115,11 @@ class Source:
         """Why changes are noticed late, "" = they are not."""
         return self._watcher.problem
 
+    @property
+    def settings(self) -> SourceSettings:
+        """What the configuration says about reading."""
+        return self._options.settings
+
     def poke(self) -> None:
         """Read everything again soon."""
         self._poke.set()

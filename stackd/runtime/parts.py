@@ -1,0 +1,76 @@
+"""What the commands behind the API work with: the daemon's parts, and the questions that all of them begin with.
+
+Law: a stack or service that is not known is answered with 404 and the nearest name. Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stackd.core.ownership import ours
+from stackd.engine.base import Engine
+from stackd.errors import RequestError
+from stackd.model.ids import ServiceName, StackName
+from stackd.model.observed import Incarnation
+from stackd.model.override import Operation, Override, OverrideKind, Request, Verb
+from stackd.model.view import Now, View
+from stackd.runtime.history import History
+from stackd.runtime.intake import Intake
+from stackd.runtime.intents import Intents, definition_of
+from stackd.runtime.jobs import Jobs
+from stackd.runtime.journal import Journal
+from stackd.runtime.store import Store
+from stackd.source.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the daemon that commands talk to."""
+
+    engine: Engine
+    store: Store
+    intents: Intents
+    jobs: Jobs
+    history: History
+    journal: Journal
+    intake: Intake
+    source: Source
+    clock: Callable[[], Now]
+
+    def view(self, name: StackName) -> View:
+        """A stack's view. RequestError 404 `no_such_stack`."""
+        names = self.store.names()
+        if name not in names:
+            raise RequestError(404, "no_such_stack", f"there is no stack {name!r}" + nearest(name, names))
+        return self.store.view(name)
+
+    def check(self, view: View, services: tuple[ServiceName, ...]) -> None:
+        """RequestError 404 `no_such_service` unless the stack has these services."""
+        project = view.project
+        known = [*(project.services if project else ()), *(container.service for container in ours(view))]
+        for service in services:
+            if service not in known:
+                text = f"stack {view.stack} has no service {service!r}" + nearest(service, known)
+                raise RequestError(404, "no_such_service", text)
+
+    def override(self, view: View, service: ServiceName | None, kind: OverrideKind, reason: str, by: str) -> Override:
+        """An override that stands until an edit of what it covers."""
+        now = self.clock().wall
+        return Override(view.stack, service, kind, reason, by, now, definition=definition_of(view, service))
+
+    async def ask(
+        self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str,
+        targets: frozenset[Incarnation] = frozenset(),
+    ) -> Operation:  # fmt: skip
+        """Put a request into force."""
+        return await self.intents.ask(
+            Request(self.intents.new_id(), stack, verb, services, by, self.clock().wall, targets)
+        )
+
+
+def nearest(name: str, known: list[ServiceName] | tuple[StackName, ...]) -> str:
+    """A hint that names what was probably meant, "" = nothing is near."""
+    close = difflib.get_close_matches(name, [str(one) for one in known], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
