@@ -99,7 +99,7 @@ def _outcome(call: Call, operation: Operation) -> web.StreamResponse:
 
 def _with_findings(error: RequestError, call: Call, stack: StackName) -> RequestError:
     """A refusal for an invalid definition shows what is wrong with it."""
-    if error.status != 422:
+    if error.status != 422 and error.code != "no_definition":
         return error
     return ProblemAnswer(error.status, error.code, error.detail, errors=_findings(call, stack))
 

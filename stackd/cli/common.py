@@ -62,6 +62,51 @@ optional_stack = click.argument("stack", required=False, shell_complete=complete
 service_arguments = click.argument("services", metavar="[SERVICE]...", nargs=-1, shell_complete=complete_service)
 
 
+def checked_services(daemon: Client, stack: str, services: tuple[str, ...]) -> None:
+    """End with 5, before anything was done, when one of several services is not there."""
+    known = [service["name"] for service in daemon.stack(stack)["services"]]
+    for service in services:
+        if service not in known:
+            raise Stop(Exit.NOT_FOUND, f'stack "{stack}" has no service "{service}"{_nearest(service, known)}')
+
+
+def _nearest(wanted: str, known: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def stack_and_service(daemon: Client, stack: str, service: str | None) -> tuple[str, str | None]:
+    """STACK and SERVICE as typed; what is typed alone may be a service, if it is no stack and only one stack has it."""
+    if service is not None:
+        return stack, service
+    homes: list[str] = []
+    known: list[str] = []
+    for entry in daemon.stacks()["stacks"]:
+        if entry["name"] == stack:
+            return stack, None
+        names = [one["name"] for one in entry["services"]]
+        homes += [entry["name"]] if stack in names else []
+        known += [entry["name"], *names]
+    if len(homes) == 1:
+        return homes[0], stack
+    if homes:
+        raise Stop(Exit.USAGE, f'several stacks have a service "{stack}": {", ".join(homes)}; say which: STACK {stack}')
+    raise Stop(Exit.NOT_FOUND, f'there is no stack or service "{stack}"{_nearest(stack, known)}')
+
+
+def one_service(daemon: Client, stack: str, service: str | None) -> tuple[str, str]:
+    """Like `stack_and_service`, and exactly one service: of a stack that has but one, that one."""
+    stack, service = stack_and_service(daemon, stack, service)
+    if service is not None:
+        return stack, service
+    names = [entry["name"] for entry in daemon.stack(stack)["services"]]
+    if len(names) != 1:
+        raise Stop(Exit.USAGE, f"which service of {stack}? It has: {', '.join(names) or 'none'}")
+    return stack, names[0]
+
+
 def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
     """A duration of the command line: seconds, or a number with a unit (`90`, `2m`, `1h`)."""
     if value is None:

@@ -25,7 +25,7 @@ MEANING: dict[Exit, str] = {
     Exit.USAGE: "the command line is wrong",
     Exit.NO_DAEMON: "stackd is not running, or does not answer",
     Exit.TIMEOUT: "not done in time; it goes on",
-    Exit.NOT_FOUND: "there is no such stack, service or operation",
+    Exit.NOT_FOUND: "there is no such stack, service, operation, crash or revision",
     Exit.INVALID: "a definition or the configuration has errors",
     Exit.DENIED: "not permitted",
     Exit.INTERRUPTED: "interrupted (Ctrl-C); what was asked for goes on",

@@ -67,12 +67,13 @@ def failure(lines: Iterable[str]) -> None:
 
 
 def stop_for(problem: Problem) -> Stop:
-    """A problem as a short text with its places, and its exit code."""
+    """A problem as a short text with its places, each told once, and its exit code."""
     lines = [clean(problem["detail"])]
     for entry in problem["errors"]:
         if entry["file"]:
             place = f"{entry['file']}:{entry['line']}:{entry['column']}" if entry["line"] else entry["file"]
-            lines.append(clean(f"{place}: {entry['message']}"))
+            if place not in lines[0] or entry["message"].partition(" (")[0] not in lines[0]:
+                lines.append(clean(f"{place}: {entry['message']}"))
     if problem["status"] == 500:
         lines.append(f"this is a defect; stackd's log tells more about {problem['instance']}")
     return Stop(_code_for(problem), *lines)
@@ -87,6 +88,8 @@ def _code_for(problem: Problem) -> Exit:
         case 404, _:
             return Exit.NOT_FOUND
         case 422, _:
+            return Exit.INVALID
+        case _, "no_definition":
             return Exit.INVALID
         case _, "wait_timeout":
             return Exit.TIMEOUT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from click.testing import CliRunner
 
 from stackd.cli.exits import MEANING, Exit
 from stackd.cli.main import COMMANDS, stackd
+from stackd.model.ids import StackName
+from stackd.model.override import Override, OverrideKind
 from tests.api.world import serving
 from tests.cli.world import Cli
-from tests.fake.control import stack
+from tests.fake.control import NOON, service, stack
 
 GOOD = "services:\n  web:\n    image: busybox:1\n"
 BAD = 'services:\n  web:\n    image: busybox:1\n    ports:\n      - "80:80:80:80:80"\n'
@@ -44,6 +47,13 @@ def folder(parent: Path, name: str = "app", text: str = GOOD) -> Path:
         ("logs", "blog"),
         ("events",),
         ("wait", "blog"),
+        ("why", "blog", "web"),
+        ("crashes", "blog"),
+        ("history", "blog"),
+        ("rollback", "blog"),
+        ("adopt",),
+        ("adopt", "blog"),
+        ("release", "blog"),
     ],
 )
 async def test_without_a_daemon_a_command_says_so_and_how_to_start_it(tmp_path: Path, words: tuple[str, ...]) -> None:
@@ -56,7 +66,10 @@ async def test_without_a_daemon_a_command_says_so_and_how_to_start_it(tmp_path: 
     )
 
 
-@pytest.mark.parametrize("words", [(), ("ps",), ("status", "blog"), ("up", "blog"), ("logs", "blog"), ("socket",)])
+@pytest.mark.parametrize(
+    "words",
+    [(), ("ps",), ("status", "blog"), ("up", "blog"), ("logs", "blog"), ("socket",), ("why", "blog"), ("adopt",)],
+)
 def test_the_command_line_is_light(words: tuple[str, ...]) -> None:
     """Nothing heavy is imported, whatever the command comes to."""
     program = (
@@ -191,8 +204,6 @@ async def test_remove_stays_within_the_stacks_directories(tmp_path: Path, name: 
 async def test_with_a_daemon_add_and_remove_tell_what_it_will_do(tmp_path: Path) -> None:
     stacks = tmp_path / "stacks"
     made = folder(tmp_path)
-    from dataclasses import replace
-
     async with serving(replace(stack("shop"), folder=str(made))) as api:
         api.control.stacks_dirs = (str(stacks),)
         run = Cli(tmp_path, api.path)
@@ -200,7 +211,36 @@ async def test_with_a_daemon_add_and_remove_tell_what_it_will_do(tmp_path: Path)
         assert api.control.scans == 1
         ended = await run("remove", "shop")
         assert ended.out.splitlines()[0] == f"unlinked: {stacks}/app -> {made}"
-        assert "volumes and files stay" in ended.out
+        assert ended.out.splitlines()[1:] == [
+            "in about 10 s stackd removes the containers and networks that it made; volumes and files stay",
+            f"take it back: stackd add {made}",
+        ]
+
+
+async def test_add_of_a_stack_that_is_down_does_not_say_that_it_starts(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    for kind, way in ((OverrideKind.STOPPED, "start it: stackd up shop"), (OverrideKind.RELEASED, "stackd adopt shop")):
+        down = Override(StackName("shop"), None, kind, "asked for", "me", NOON)
+        async with serving(replace(stack("shop"), folder=str(made), overrides=(down,))) as api:
+            api.control.stacks_dirs = (str(tmp_path / "stacks"),)
+            lines = (await Cli(tmp_path, api.path)("add", "app")).out.splitlines()
+            assert lines[1] == f"the stack is {kind} by me since 2023-11-14T22:13:20.000Z: asked for"
+            assert lines[2].endswith(way)
+            assert "now" not in lines[2]
+
+
+async def test_remove_tells_that_adopted_containers_run_on(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    theirs = service("web")
+    theirs = replace(theirs, replicas=tuple(replace(one, adopted=True) for one in theirs.replicas))
+    gone = "in about 10 s stackd removes the containers and networks that it made; volumes and files stay"
+    stays = "its containers made by docker compose run on, and get their file's restart policy back"
+    for services, told in (((theirs,), [stays]), ((theirs, service("db")), [gone, stays])):
+        async with serving(replace(stack("shop", *services), folder=str(made))) as api:
+            api.control.stacks_dirs = (str(tmp_path / "stacks"),)
+            run = Cli(tmp_path, api.path)
+            await run("add", "app")
+            assert (await run("remove", "app")).out.splitlines()[1:-1] == told
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stackd.api.convert import instant
 from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.override import Operation, OperationState
@@ -112,6 +113,10 @@ async def test_a_verb_waits_and_tells_the_outcome(tmp_path: Path, verb: str) -> 
         assert (ended.code, ended.out) == (0, f"{verb} blog: done\n")
         api.control.answers = lambda operation: replace(done(operation), changed=False)
         ended = await stackd(verb, "blog", "web", "db")
+        if verb == "down":
+            assert (ended.code, len(api.control.operations())) == (2, 1)
+            assert "SERVICE]" not in (await stackd("down", "--help")).out
+            return
         assert (ended.code, ended.out) == (0, f"{verb} blog web db: nothing to do\n")
         assert [kept.request.services for kept in api.control.operations()] == [("web", "db"), ()]
 
@@ -203,10 +208,32 @@ async def test_detached_it_does_not_wait(tmp_path: Path) -> None:
 async def test_hold_and_resume(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
         ended = await stackd("hold", "blog", "web", "--reason", "moving disks", "--for", "1h")
-        assert (ended.code, ended.out) == (0, "held: web; release it: stackd resume blog web\n")
+        until = api.control.stacks()[0].overrides[0].until
+        assert until is not None
+        assert (ended.code, ended.out) == (
+            0,
+            f"held until {instant(until)}: web; release it: stackd resume blog web\n",
+        )
         assert api.control.stacks()[0].overrides[0].reason == "moving disks"
         assert (await stackd("resume", "blog", "web")).out == "web: released\n"
         assert (await stackd("resume", "blog", "web")).out == "web: was neither held nor stopped\n"
+
+
+async def test_a_hold_of_several_services_is_of_all_of_them_or_of_none(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        ended = await stackd("hold", "blog", "web", "bd")
+        assert (ended.code, ended.err) == (5, 'error: stack "blog" has no service "bd"; did you mean "db"?\n')
+        assert not api.control.stacks()[0].overrides
+        assert (await stackd("hold", "blog", "web", "db")).code == 0
+        assert {one.service for one in api.control.stacks()[0].overrides} == {"web", "db"}
+
+
+async def test_resume_of_a_stack_names_the_services_that_are_held_by_themselves(tmp_path: Path) -> None:
+    async with world(tmp_path) as (_, stackd):
+        await stackd("hold", "blog", "web")
+        assert (await stackd("resume", "blog")).out == (
+            "blog: was neither held nor stopped\nweb is held: stackd resume blog web\n"
+        )
 
 
 async def test_logs_are_shown_by_service(tmp_path: Path) -> None:
@@ -304,6 +331,18 @@ async def test_json_of_streams_is_one_value_a_line(tmp_path: Path) -> None:
     [
         (("status", "blob"), 5, 'error: there is no stack "blob"; did you mean "blog"?\n'),
         (("restart", "blog", "wev"), 5, 'error: stack "blog" has no service "wev"\n'),
+        (("why", "blog"), 2, "which service of blog? It has: db, web"),
+        (("why", "wev"), 5, 'there is no stack or service "wev"; did you mean "web"?'),
+        (("why", "blog", "wev"), 5, 'stack "blog" has no service "wev"; did you mean "web"?'),
+        (("crashes", "blog", "12"), 5, 'no crash "12" is kept; the newest: none'),
+        (("crashes", "blog", "--last"), 5, "no crash is kept"),
+        (("history", "blog", "--diff", "4"), 5, 'no revision "4" of blog is kept; kept: none'),
+        (("history", "blog", "--against", "4"), 2, "--against needs --diff"),
+        (("rollback", "blog"), 1, "stack blog has no earlier revision"),
+        (("rollback", "blog", "4"), 5, "no revision 4 of blog is kept"),
+        (("adopt", "none"), 5, 'there is no project "none" to adopt'),
+        (("adopt", "/nowhere"), 5, "no Compose project runs from /nowhere\n  to have stackd start it: stackd add"),
+        (("release", "blob"), 5, 'there is no stack "blob"'),
         (("events", "--from", "99"), 1, "belongs to another one"),
         (("up",), 2, "Missing argument 'STACK'"),
         (("stauts",), 2, 'no command "stauts"; did you mean "status"?'),
@@ -328,6 +367,15 @@ async def test_a_refused_definition_is_shown_line_by_line(tmp_path: Path) -> Non
             "error: blog has no good definition yet\n"
             '  /srv/blog/compose.yaml:14:9: "80:80:80:80" is not HOST:CONTAINER[/PROTO]\n'
         )
+
+
+async def test_an_error_that_the_refusal_tells_already_is_not_told_again(tmp_path: Path) -> None:
+    from stackd.errors import RequestError
+
+    async with world(tmp_path, replace(stack(), diagnostics=(replace(BROKEN, hint="quote it"),))) as (api, stackd):
+        api.control.refuse = RequestError(409, "no_definition", f"blog is not valid: {BROKEN}")
+        ended = await stackd("up", "blog")
+        assert (ended.code, ended.err) == (6, f"error: blog is not valid: {BROKEN}\n")
 
 
 async def test_version_tells_of_daemon_and_engine(tmp_path: Path) -> None:
