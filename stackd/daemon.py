@@ -24,7 +24,9 @@ from stackd.engine.locate import locate
 from stackd.errors import ConfigError, StateError
 from stackd.model.ids import InstanceName, StackName
 from stackd.model.view import DesiredStack, HostFacts, Ledger, Now
+from stackd.runtime.applied import AppliedRevisions
 from stackd.runtime.commands import Commands, Parts
+from stackd.runtime.crashes import Crashes
 from stackd.runtime.database import Bounds
 from stackd.runtime.history import History
 from stackd.runtime.intake import Inlets, Intake
@@ -72,9 +74,13 @@ class Daemon:
         limits = config.limits
         limiter = Limiter(Limits(limits.starts, limits.creates, limits.stops, limits.pulls, limits.builds))
         self.jobs = Jobs(Tools(engine, self.store, self.observer, limiter, journal, self.history, clock))
-        self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, journal, self.history, clock))
+        options = _source_options(config)
+        self.applied = AppliedRevisions(journal, self.history, options.settings, clock)
+        self.crashes = Crashes(engine, journal, self.history, clock, self.applied.revived)
+        witnesses = (self.crashes.look, self.applied.look)
+        self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, journal, self.history, clock, witnesses))
         self.intake = Intake(Inlets(engine, self.store, self.observer, self.intents, clock))
-        self.source = Source(_source_options(config), self, self._running, journal, contents.revisions)
+        self.source = Source(options, self, self._running, journal, contents.revisions)
         self._restore(contents)
         self.control = Commands(
             Parts(
@@ -151,6 +157,8 @@ class Daemon:
             await server.stop()
             await self.jobs.drain(DRAIN)
             await self.stacks.stop()
+            await self.crashes.stop()
+            await self.applied.stop()
             for task in running:
                 task.cancel()
         await self.observer.stop()

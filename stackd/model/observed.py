@@ -172,7 +172,8 @@ class ObservedVolume:
 class ObservedImage:
     """A local image. `volumes` are the paths for which it asks an anonymous volume.
 
-    `build` is the label `io.stackd.build`: the digest of the build definition, when we built it.
+    `build` is the label `io.stackd.build`: the digest of the build definition, when we built it. `digests` are its
+    names in registries (`repo@sha256:...`).
     """
 
     ref: str
@@ -180,6 +181,7 @@ class ObservedImage:
     volumes: tuple[str, ...] = ()
     has_healthcheck: bool = False
     build: str = ""
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,9 @@ class AppliedImage:
 class Applied:
     """A definition that was in force with nothing left to do. `number` counts per stack from 1 and is never reused.
 
-    `texts` maps every file read to its content in base64 (as `source.revision`), so that it can be put in force again;
-    `resolved` is the definition as `stackd config` prints it; `changes` are the edited fields since the one before, one
-    line each.
+    `revision` is the JSON text of the `source.revision.Revision` that it was read from, so that it can be put in force
+    again ("" = its files are too large to be kept); `resolved` is the definition as `stackd config` prints it ("" =
+    likewise), secrets and all; `changes` are the edited fields since the one before, one line each, without secrets.
     """
 
     stack: StackName

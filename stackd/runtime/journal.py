@@ -192,6 +192,9 @@ class Journal:
         self.save_condemned(stack, {})
         for applied in self._kept.drop_applied(stack):
             self._put(Table.APPLIED, rows.applied_key(applied), None)
+        for key in [key for key in self._meta if key.startswith(f"stable/{stack}/")]:
+            self._put(Table.META, key, None)
+            del self._meta[key]
 
     def next_crash(self) -> int:
         """The number of the next crash."""

@@ -26,6 +26,10 @@ _TOLD = (
 )  # fmt: skip
 
 
+Witness = Callable[[View, Decision], None]
+"""Who keeps what a decision shows of the past. Returns at once and never raises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loop:
     """What the loop works with."""
@@ -36,6 +40,7 @@ class Loop:
     journal: Journal
     history: History
     clock: Callable[[], Now]
+    witnesses: tuple[Witness, ...] = ()
 
 
 async def keep(stack: StackName, loop: Loop) -> None:
@@ -48,6 +53,8 @@ async def keep(stack: StackName, loop: Loop) -> None:
         loop.jobs.cancel(stack, view.running - decision.plan.ops)
         loop.jobs.start(stack, decision.plan.frontier())
         teller.tell(view, decision)
+        for witness in loop.witnesses:
+            witness(view, decision)
         await loop.intents.judge(view, decision)
         await loop.store.changed(stack, view.version, decision.wake_at)
 

@@ -18,4 +18,5 @@ def image(ref: str, document: Node) -> ObservedImage:
         volumes=tuple(sorted(config["Volumes"].names())),
         has_healthcheck=bool(test) and test[0] != "NONE",
         build=config.strings("Labels").get(label.BUILD, ""),
+        digests=document.texts("RepoDigests"),
     )

@@ -118,7 +118,9 @@ class FakeEngine(Calls):
 
         async def tell() -> ObservedImage | None:
             image = making.find_image(self, ref)
-            return ObservedImage(ref, image.id, image.volumes, image.has_healthcheck) if image is not None else None
+            if image is None:
+                return None
+            return ObservedImage(ref, image.id, image.volumes, image.has_healthcheck, digests=image.digests)
 
         return await self.call("inspect_image", (ref,), tell, self.deadlines.look)
 

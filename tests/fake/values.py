@@ -58,6 +58,7 @@ class FakeImage:
     id: ImageId
     volumes: tuple[str, ...] = ()
     has_healthcheck: bool = False
+    digests: tuple[str, ...] = ()
 
 
 class FaultKind(enum.Enum):

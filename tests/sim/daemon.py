@@ -9,7 +9,10 @@ from contextlib import suppress
 from stackd.engine.base import Engine
 from stackd.model.ids import InstanceName, OperationId, ServiceName, StackName
 from stackd.model.override import Override, OverrideKind, Request, Verb
+from stackd.model.record import Applied
 from stackd.model.view import DesiredStack, HostFacts, Ledger, Now
+from stackd.runtime.applied import AppliedRevisions
+from stackd.runtime.crashes import Crashes
 from stackd.runtime.history import History
 from stackd.runtime.intake import Inlets, Intake
 from stackd.runtime.intents import Intents, definition_of
@@ -19,6 +22,7 @@ from stackd.runtime.observer import Observer
 from stackd.runtime.reconciler import Loop
 from stackd.runtime.stacks import Stacks
 from stackd.runtime.store import Store
+from stackd.source.scan import SourceSettings
 from tests.sim.memory import Disk, MemoryJournal
 from tests.sim.virtual import OWNER, VirtualLoop
 
@@ -28,6 +32,10 @@ ROOT = "/stacks"
 LOADING = 0.05
 """Seconds from the start until the files have been read."""
 _ids = itertools.count(1)
+
+
+async def nothing(_: Applied) -> None:
+    """There are no texts here to make a definition from."""
 
 
 def clock() -> Now:
@@ -50,7 +58,10 @@ class SimDaemon:
         self.observer = Observer(engine, self.store, loop.time)
         tools = Tools(engine, self.store, self.observer, Limiter(Limits()), self.journal, self.history, clock)
         self.jobs = Jobs(tools)
-        self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, self.journal, self.history, clock))
+        applied = AppliedRevisions(self.journal, self.history, SourceSettings((), {}), clock)
+        crashes = Crashes(engine, self.journal, self.history, clock, nothing)
+        witnesses = (crashes.look, applied.look)
+        self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, self.journal, self.history, clock, witnesses))
         self.intake = Intake(Inlets(engine, self.store, self.observer, self.intents, clock))
         self._contents = contents
         self._task: asyncio.Task[None] | None = None
