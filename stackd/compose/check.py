@@ -100,7 +100,8 @@ class _Service:
         return ("services", self._name, *parts)
 
     def check(self, service: Map) -> None:
-        if is_null(service.get("build")) and not text(service.get("image")) and "provider" not in service.entries:
+        nothing = is_null(service.get("build")) and not text(service.get("image"))
+        if nothing and "provider" not in service.entries and not self._report.told(self._path("extends")):
             message = f'"{self._name}" has neither "image" nor "build"'
             self._report.error("missing-key", message, service.span, self._path())
         build = service.get("build")

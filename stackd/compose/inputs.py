@@ -25,7 +25,9 @@ class StackInputs:
 
     `folder` is its real path; `config_files` absolute, in merge order; `env_file` its `.env` (need not exist);
     `env_files` further ones from the daemon's configuration (later ones win, all lose to `.env`); `profiles` those
-    to enable; `default_restart` the policy of a service that says nothing.
+    to enable; `default_restart` the policy of a service that says nothing. `shell`: `env` is a person's own, as docker
+    compose sees it, so an unset variable only warns, wherever it stands. `explicit`: the files were named by a person,
+    so COMPOSE_FILE does not count.
     """
 
     folder: Path
@@ -34,6 +36,8 @@ class StackInputs:
     env_files: tuple[Path, ...] = ()
     profiles: tuple[str, ...] = ()
     default_restart: RestartPolicy = RestartPolicy()
+    shell: bool = False
+    explicit: bool = False
 
 
 def choose(present: Collection[str]) -> tuple[str, ...]:

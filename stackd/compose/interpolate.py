@@ -100,15 +100,19 @@ def _casts() -> _Trie:
 _CASTS = _casts()
 
 
-def interpolate(root: Node, variables: Variables, report: Report) -> Node:
-    """A copy of `root` with every reference resolved and every castable text cast; findings go to `report`."""
-    return _Walk(variables, report).node(root, (), _CASTS)
+def interpolate(root: Node, variables: Variables, report: Report, strict: tuple[Path, ...] = MUST_BE_SET) -> Node:
+    """A copy of `root` with every reference resolved and every castable text cast; findings go to `report`.
+
+    Under a path of `strict` an unset variable is an error, elsewhere a warning.
+    """
+    return _Walk(variables, report, strict).node(root, (), _CASTS)
 
 
 class _Walk:
-    def __init__(self, variables: Variables, report: Report) -> None:
+    def __init__(self, variables: Variables, report: Report, strict: tuple[Path, ...]) -> None:
         self._variables = variables
         self._report = report
+        self._strict = strict
 
     def node(self, node: Node, path: Path, trie: _Trie | _Cast | None) -> Node:
         match node:
@@ -153,7 +157,7 @@ class _Walk:
             self._report.error(broken.code, message, node.span, path)
             return Scalar("", node.span)
         for name in result.unset:
-            if any(matches(path, strict) for strict in MUST_BE_SET):
+            if any(matches(path, strict) for strict in self._strict):
                 message = f"the variable {name} is not set, and an empty text here would mean something else"
                 self._report.error(
                     "unset-variable", message, node.span, path, f"set it in .env, or write ${{{name}:-}}"

@@ -14,24 +14,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackd.compose import dotenv, fields, fig, merge, profiles, rules, yaml
+from stackd.compose import dotenv, fields, profiles, rules
+from stackd.compose.assemble import Assembly, Place
 from stackd.compose.check import check
-from stackd.compose.decode import Place, struct
+from stackd.compose.decode import Place as At
+from stackd.compose.decode import struct
 from stackd.compose.environment import Reader, resolve_environment
-from stackd.compose.expand import expand
-from stackd.compose.extend import extend
 from stackd.compose.files import file_mounts
 from stackd.compose.hash import shown_binds
 from stackd.compose.inputs import StackInputs, choose, stack_inputs
-from stackd.compose.interpolate import interpolate
-from stackd.compose.normalise import Surroundings, normalise, services, text
-from stackd.compose.report import Report, quote
+from stackd.compose.normalise import normalise, services, text
+from stackd.compose.report import Report
 from stackd.compose.restart import Asked, restart_policy
 from stackd.compose.schema import Context
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Json, Map, Scalar
 from stackd.compose.typed import Source, network_spec, service_spec, volume_spec
-from stackd.compose.unique import unique
 from stackd.errors import Span
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.spec import Loaded, Project, ServiceSpec
@@ -54,6 +52,7 @@ class _Load:
     env: Mapping[str, str]
     report: Report
     reader: Reader
+    assembly: Assembly
     variables: Variables = field(default_factory=lambda: Variables({}))
     name: str = ""
 
@@ -61,11 +60,16 @@ class _Load:
 def load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> Loaded:
     """Read a stack's files. `read` raises FileNotFoundError or another OSError; nothing else leaves this function."""
     report = Report()
-    state = _Load(inputs, env, report, Reader(read, report, {}))
+    state = _begun(inputs, read, env, report)
     root = _definition(state)
     project = _project(state, root) if root is not None else None
     files = tuple(state.reader.asked)
     return Loaded(None if report.failed else project, report.all(), files)
+
+
+def _begun(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str], report: Report) -> _Load:
+    reader = Reader(read, report, {})
+    return _Load(inputs, env, report, reader, Assembly(reader, report, env.get("HOME", ""), inputs.shell))
 
 
 def canonical(
@@ -75,7 +79,7 @@ def canonical(
     shown.
     """
     report = Report()
-    state = _Load(inputs, env, report, Reader(read, report, {}))
+    state = _begun(inputs, read, env, report)
     root = _definition(state)
     project = _project(state, root) if root is not None else None
     loaded = Loaded(None if report.failed else project, report.all(), tuple(state.reader.asked))
@@ -85,7 +89,7 @@ def canonical(
     active: dict[str, Json] = {}
     for name, service in sorted(services(root), key=lambda pair: pair[0]):
         if name not in project.inactive:
-            values = struct(service, fields.SERVICE, Place(("services", name), report))
+            values = struct(service, fields.SERVICE, At(("services", name), report))
             active[name] = {**values, **shown_binds(values, v2=False)}
     out["services"] = active
     return out, loaded
@@ -95,61 +99,25 @@ def _definition(state: _Load) -> Map | None:
     """The merged, normalised tree of all files; None when there is nothing to go on with."""
     _variables(state)
     sound = not state.report.failed
-    documents = [(path, document) for path in _config_files(state) for document in _parsed(state, path)]
+    assembly = state.assembly
+    files = _config_files(state)
+    documents = [document for path in files for document in assembly.documents(path)]
     if sound and state.report.failed:
         # A file is missing from the whole, so only what each other one says by itself can be judged.
-        for _, document in documents:
-            rules.TOP.check(interpolate(document.root, state.variables, state.report), (), Context(state.report, False))
+        for document in documents:
+            tree = assembly.tree(document, state.variables)
+            if tree is not None:
+                rules.TOP.check(tree, (), Context(state.report, False))
         return None
     if not documents:
         if not state.report.failed:
             main = state.inputs.config_files[0] if state.inputs.config_files else state.inputs.folder
             state.report.error("empty-file", "the file defines nothing; a stack needs services", Span(str(main)))
         return None
-    _name(state, [document.root for _, document in documents if isinstance(document.root, Map)])
-    root: Map | None = None
-    for path, document in documents:
-        tree = interpolate(document.root, state.variables, state.report)
-        if not isinstance(tree, Map):
-            state.report.error("bad-type", f"the file wants a mapping at its top level, found {quote(tree)}", tree.span)
-            continue
-        if path.name.startswith("fig."):
-            tree = fig.translate(tree, state.report)
-        root = _laid(state, root, tree, [*document.resets, *document.overrides])
-    if root is None:
-        return None
-    home = state.env.get("HOME", "")
-    normalise(root, Surroundings(state.name, str(state.inputs.folder), home, state.variables))
-    return root
-
-
-def _laid(state: _Load, root: Map | None, tree: Map, forgotten: list[tuple[str, ...]]) -> Map:
-    """One document laid over those before it."""
-    report = state.report
-    extend(tree, report)
-    if root is None:
-        unique(tree)
-        rules.TOP.check(tree, (), Context(report))
-        root = tree
-    else:
-        merge.reset(root, forgotten)
-        rules.TOP.check(tree, (), Context(report, complete=False))
-        root = merge.merge(root, tree, report)
-        unique(root)
-        rules.TOP.check(root, (), Context(report))
-    version = root.get("version")
-    if version is not None:
-        report.warning(
-            "obsolete-key", '"version" has no meaning any more; remove it', root.key_span("version"), ("version",)
-        )
-        root.drop("version")
-    if "include" in root.entries:
-        message = (
-            '"include" is valid Compose that stackd does not carry out yet; copy the included services into this file'
-        )
-        report.error("unsupported-key", message, root.key_span("include"), ("include",))
-    expand(root, report)
-    unique(root)
+    _name(state, [document.root for document in documents if isinstance(document.root, Map)])
+    root = assembly.model(files, Place(state.inputs.folder, state.variables))
+    if root is not None:
+        normalise(root, state.name, state.variables)
     return root
 
 
@@ -168,18 +136,10 @@ def _variables(state: _Load) -> None:
 def _config_files(state: _Load) -> tuple[Path, ...]:
     """The files to load; COMPOSE_FILE in `.env` wins over what lies in the folder."""
     found = state.variables.find("COMPOSE_FILE")
-    if found is None or not found[0]:
+    if found is None or not found[0] or state.inputs.explicit:
         return state.inputs.config_files
     separator = (state.variables.find("COMPOSE_PATH_SEPARATOR") or (":", False))[0] or ":"
     return tuple(state.inputs.folder / part for part in found[0].split(separator) if part)
-
-
-def _parsed(state: _Load, path: Path) -> list[yaml.Document]:
-    data = state.reader.get(path)
-    if data is None:
-        state.report.error("missing-file", "the file does not exist", Span(str(path)))
-        return []
-    return yaml.parse(data, str(path), state.report)
 
 
 def normal_name(name: str) -> str:
@@ -232,7 +192,7 @@ def _project(state: _Load, root: Map) -> Project:
         resolve_environment(service, state.variables, state.reader, state.inputs.env_file)
         asked = Asked(state.inputs.default_restart, name in one_shots or "profiles" in service.entries)
         policy = restart_policy(service, asked, path, state.report)
-        values = struct(service, fields.SERVICE, Place(path, state.report))
+        values = struct(service, fields.SERVICE, At(path, state.report))
         if state.report.failed:
             continue
         mounted = file_mounts(root, service, state.reader)
@@ -268,7 +228,7 @@ def _resources(state: _Load, root: Map) -> dict[str, Json]:
     for section, layout in _SECTIONS.items():
         table = root.get(section)
         decoded: dict[str, Json] = {
-            key: struct(resource, layout, Place((section, key), state.report))
+            key: struct(resource, layout, At((section, key), state.report))
             for key, resource in (table.entries.items() if isinstance(table, Map) else ())
             if isinstance(resource, Map)
         }

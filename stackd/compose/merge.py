@@ -22,6 +22,11 @@ def merge(base: Map, over: Map, report: Report) -> Map:
     return _mappings(base, over, (), report)
 
 
+def lay(base: Node, over: Node, path: Path, report: Report) -> Node:
+    """`over` laid over `base`, both standing at `path`."""
+    return _nodes(base, over, path, report)
+
+
 def reset(root: Map, paths: list[Path]) -> None:
     """Forget what the given paths hold (`!reset`, and `!override` before the new value is laid on)."""
     for path in paths:

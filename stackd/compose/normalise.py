@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from stackd.compose.expand import clean_path
 from stackd.compose.interpolate import to_bool
+from stackd.compose.remote import is_remote
 from stackd.compose.template import Variables
 from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, any_secret, is_null
 
@@ -22,25 +23,34 @@ _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What normalising needs to know: the project's name and folder, its home for `~`, and its variables."""
+class _Around:
+    """From where paths are seen: a folder, and a home for `~`."""
 
-    name: str
     folder: str
     home: str
-    variables: Variables
 
 
-def normalise(root: Map, around: Surroundings) -> None:
-    """Complete the tree in place."""
+def settle(root: Map, folder: str, home: str) -> None:
+    """What is true of a definition wherever it is included: defaults, and paths made absolute."""
     for _, service in services(root):
         _defaults(service)
+    paths(root, folder, home)
+
+
+def paths(root: Map, folder: str, home: str) -> None:
+    """Make every path absolute, as seen from `folder`."""
+    around = _Around(folder, home)
+    for _, service in services(root):
         _paths(service, around)
     _top_paths(root, around)
+
+
+def normalise(root: Map, name: str, variables: Variables) -> None:
+    """Complete the settled tree of the project `name` in place."""
     _networks(root)
     for _, service in services(root):
-        _service(service, around.variables)
-    _names(root, around.name)
+        _service(service, variables)
+    _names(root, name)
 
 
 def services(root: Map) -> Iterator[tuple[str, Map]]:
@@ -93,24 +103,37 @@ def absolute(path: str, folder: str, home: str) -> str:
     return path if path.startswith("/") or not path or _WINDOWS.match(path) else clean_path(os.path.join(folder, path))
 
 
-def _resolve(owner: Map, key: str, around: Surroundings) -> None:
+def _resolve(owner: Map, key: str, around: _Around) -> None:
     node = owner.get(key)
     if isinstance(node, Scalar) and isinstance(node.value, str):
         owner.entries[key] = Scalar(absolute(node.value, around.folder, around.home), node.span, node.secret)
 
 
-def _paths(service: Map, around: Surroundings) -> None:
+def _paths(service: Map, around: _Around) -> None:
     build = service.get("build")
     if isinstance(build, Map):
         context = text(build.get("context"))
         if "://" not in context and not context.startswith((*_REMOTE, "service:")):
             _resolve(build, "context", around)
+        contexts = build.get("additional_contexts")
+        if contexts is not None:
+            build.entries["additional_contexts"] = table = pairs(contexts)
+            for key, item in table.entries.items():
+                if "://" not in text(item) and not text(item).startswith((*_REMOTE, "service:")):
+                    _resolve(table, key, around)
     for env_file in items(service.get("env_file")):
         if isinstance(env_file, Map):
             _resolve(env_file, "path", around)
     for mount in items(service.get("volumes")):
         if isinstance(mount, Map) and text(mount.get("type")) == "bind":
             _resolve(mount, "source", around)
+    develop = service.get("develop")
+    for trigger in items(develop.get("watch")) if isinstance(develop, Map) else ():
+        if isinstance(trigger, Map):
+            _resolve(trigger, "path", around)
+    extends = service.get("extends")
+    if isinstance(extends, Map) and not is_remote(text(extends.get("file"))):
+        _resolve(extends, "file", around)
     labels = service.get("label_file")
     if isinstance(labels, Seq):
         labels.items = [
@@ -119,7 +142,7 @@ def _paths(service: Map, around: Surroundings) -> None:
         ]
 
 
-def _top_paths(root: Map, around: Surroundings) -> None:
+def _top_paths(root: Map, around: _Around) -> None:
     for section in ("secrets", "configs"):
         table = root.get(section)
         for resource in table.entries.values() if isinstance(table, Map) else ():

@@ -76,6 +76,10 @@ class Report:
             self._seen.add(mark)
             self._found.append(found)
 
+    def told(self, path: Path) -> bool:
+        """Whether something is known to be wrong at exactly this path, so that what follows from it needs no telling."""
+        return any(found.pointer == ".".join(path) and found.severity is Severity.ERROR for found in self._found)
+
     @property
     def failed(self) -> bool:
         """True when an error was found."""

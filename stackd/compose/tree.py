@@ -113,6 +113,17 @@ def any_secret(node: Node) -> bool:
             return any(any_secret(item) for item in node.entries.values())
 
 
+def copied(node: Node) -> Node:
+    """A copy that shares no node with the original."""
+    match node:
+        case Scalar():
+            return Scalar(node.value, node.span, node.secret)
+        case Seq():
+            return Seq([copied(item) for item in node.items], node.span)
+        case Map():
+            return Map({key: copied(item) for key, item in node.entries.items()}, node.span, dict(node.keys))
+
+
 def leaves(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
     """Every leaf below `node` with its path, in order."""
     match node:

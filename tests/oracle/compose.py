@@ -14,7 +14,7 @@ from pathlib import Path
 from stackd.compose.tree import Json
 
 HOME = "/home/someone"
-_BINARY = Path(sys.executable).parent / "docker-compose"
+BINARY = Path(sys.executable).parent / "docker-compose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Verdict:
 
 def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """One call of the binary in `folder`. Fails when the oracle is not installed (tests/oracle/requirements.txt)."""
-    assert _BINARY.exists(), f"the oracle is not installed: pip install -r {Path(__file__).parent}/requirements.txt"
+    assert BINARY.exists(), f"the oracle is not installed: pip install -r {Path(__file__).parent}/requirements.txt"
     environment = {"PATH": "/usr/bin:/bin", "HOME": HOME, **env}
     return subprocess.run(
-        [str(_BINARY), *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False
+        [str(BINARY), *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False
     )
 
 
@@ -43,17 +43,17 @@ def judge(folder: Path) -> Verdict:
     model = json.loads(answer.stdout)
     lines = run(folder, "config", "--hash", "*").stdout.split("\n")
     hashes = dict(line.split(" ", 1) for line in lines if line)
-    return Verdict({key: _unescaped(value) for key, value in model.items() if not key.startswith("x-")}, hashes)
+    return Verdict({key: unescaped(value) for key, value in model.items() if not key.startswith("x-")}, hashes)
 
 
-def _unescaped(value: Json) -> Json:
+def unescaped(value: Json) -> Json:
     """The real one doubles every `$` on output."""
     match value:
         case str():
             return value.replace("$$", "$")
         case list():
-            return [_unescaped(item) for item in value]
+            return [unescaped(item) for item in value]
         case dict():
-            return {key: _unescaped(item) for key, item in value.items()}
+            return {key: unescaped(item) for key, item in value.items()}
         case _:
             return value

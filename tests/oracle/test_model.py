@@ -16,8 +16,6 @@ STRICTER = {
     "unset-in-image": "an unset variable would change the meaning",
     "unset-in-volume": "an unset variable would change the meaning",
     "restart-bad": "the real one leaves it to the engine to refuse",
-    "extends": "not carried out yet",
-    "include": "not carried out yet",
     "fig": "the real one knows no fig.yml",
 }
 """Cases that stackd refuses, or reads, on purpose though the real one does not, by the beginning of their names."""

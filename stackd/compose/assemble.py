@@ -1,0 +1,103 @@
+"""From files to one tree: every document of every file, with what it includes and extends, laid over those before it.
+
+Law: the order is docker compose's: interpolate, include, forget (`!reset`), extend, merge, drop repeated items, check,
+bring into long form; paths become absolute as seen from the folder of whoever wrote them. Every node keeps its place.
+What this module does NOT do: names, networks and implied dependencies (`normalise`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from stackd.compose import extend, fig, include, merge, rules, yaml
+from stackd.compose.environment import Reader
+from stackd.compose.expand import expand
+from stackd.compose.interpolate import MUST_BE_SET, interpolate
+from stackd.compose.normalise import settle
+from stackd.compose.report import Report, quote
+from stackd.compose.schema import Context
+from stackd.compose.template import Variables
+from stackd.compose.tree import Map, Node
+from stackd.compose.unique import unique
+from stackd.errors import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where files are read: the project's folder for them, their variables, and the files that include them."""
+
+    folder: Path
+    variables: Variables
+    chain: tuple[Path, ...] = ()
+
+
+@dataclass(slots=True)
+class Assembly:
+    """One load's files. `home` resolves `~`; `shell`: an unset variable only warns, wherever it stands."""
+
+    reader: Reader
+    report: Report
+    home: str = ""
+    shell: bool = False
+    _parsed: dict[Path, list[yaml.Document]] = field(default_factory=dict)
+
+    def documents(self, path: Path, asked: Span | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:
+        """The documents of a file; one that is not there is reported where, and by which key, it was `asked` for."""
+        if path not in self._parsed:
+            data = self.reader.get(path)
+            if data is None:
+                text = "the file does not exist" if asked is None else f"the file {path} does not exist"
+                self.report.error("missing-file", text, asked or Span(str(path)), pointer)
+                return []
+            self._parsed[path] = yaml.parse(data, str(path), self.report)
+        return self._parsed[path]
+
+    def model(self, files: tuple[Path, ...], place: Place) -> Map | None:
+        """The tree of all files, checked, in long form, its paths absolute; None when they define nothing."""
+        root: Map | None = None
+        for path in files:
+            for document in self.documents(path):
+                tree = self.tree(document, place.variables)
+                if tree is None:
+                    continue
+                if path.name.startswith("fig."):
+                    tree = fig.translate(tree, self.report)
+                here = replace(place, chain=(*place.chain, path))
+                root = self._laid(root, tree, [*document.resets, *document.overrides], here)
+        if root is not None:
+            settle(root, str(place.folder), self.home)
+        return root
+
+    def tree(self, document: yaml.Document, variables: Variables) -> Map | None:
+        """A document's own copy of its tree, references resolved; None, reported, when it is no mapping."""
+        tree: Node = interpolate(document.root, variables, self.report, () if self.shell else MUST_BE_SET)
+        if isinstance(tree, Map):
+            return tree
+        message = f"the file wants a mapping at its top level, found {quote(tree)}"
+        self.report.error("bad-type", message, tree.span)
+        return None
+
+    def _laid(self, root: Map | None, tree: Map, forgotten: list[tuple[str, ...]], place: Place) -> Map:
+        """One document laid over those before it."""
+        report = self.report
+        include.apply(self, tree, forgotten, place)
+        if root is not None:
+            merge.reset(root, forgotten)
+        extend.apply(self, tree, forgotten, place)
+        if root is None:
+            unique(tree)
+            rules.TOP.check(tree, (), Context(report))
+            root = tree
+        else:
+            rules.TOP.check(tree, (), Context(report, complete=False))
+            root = merge.merge(root, tree, report)
+            unique(root)
+            rules.TOP.check(root, (), Context(report))
+        if "version" in root.entries:
+            message = '"version" has no meaning any more; remove it'
+            report.warning("obsolete-key", message, root.key_span("version"), ("version",))
+            root.drop("version")
+        expand(root, report)
+        unique(root)
+        return root

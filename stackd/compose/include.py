@@ -1,0 +1,139 @@
+"""`include`: other definitions taken into this one, each seen from its own folder and with its own `.env`.
+
+Law: what is included is complete by itself before it is taken in; what this file says of the same name is laid over it
+(docker compose merges, though the specification says that it refuses). The including side's variables win.
+What this module does NOT do: read an included definition (`assemble` does, by the same route as any other).
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path as File
+from typing import TYPE_CHECKING
+
+from stackd.compose import dotenv, merge, rules
+from stackd.compose.normalise import items, services, text
+from stackd.compose.remote import is_remote, refuse
+from stackd.compose.report import quote
+from stackd.compose.schema import Context
+from stackd.compose.template import Variables
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq
+
+if TYPE_CHECKING:
+    from stackd.compose.assemble import Assembly, Place
+
+_SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry of `include`."""
+
+    paths: tuple[Scalar, ...]
+    env_files: tuple[Scalar, ...]
+    directory: str
+
+
+def apply(assembly: Assembly, tree: Map, forgotten: Iterable[Path], place: Place) -> None:
+    """Take in everything that `tree` includes, and forget the key. Mistakes are reported and leave the rest."""
+    node = tree.get("include")
+    if node is None:
+        return
+    good = rules.TOP.fields["include"].check(node, ("include",), Context(assembly.report))
+    for entry in map(_entry, items(node)) if good else ():
+        imported = _model(assembly, entry, place)
+        if imported is not None:
+            _take(assembly, imported, tree, forgotten)
+    tree.drop("include")
+
+
+def _entry(node: Node) -> _Entry:
+    if isinstance(node, Map):
+        return _Entry(_texts(node.get("path")), _texts(node.get("env_file")), text(node.get("project_directory")))
+    return _Entry(_texts(node), (), "")
+
+
+def _texts(node: Node | None) -> tuple[Scalar, ...]:
+    listed = node.items if isinstance(node, Seq) else [node]
+    return tuple(item for item in listed if isinstance(item, Scalar) and isinstance(item.value, str))
+
+
+def _model(assembly: Assembly, entry: _Entry, place: Place) -> Map | None:
+    """The included definition; None when it defines nothing or cannot be read."""
+    report = assembly.report
+    for path in entry.paths:
+        if is_remote(str(path.value)):
+            refuse(path, ("include",), report)
+            return None
+    files = tuple(_under(place.folder, str(path.value)) for path in entry.paths)
+    if not files:
+        return None
+    if files[0] in place.chain:
+        message = f"{quote(entry.paths[0])} includes this file, directly or through others"
+        report.error("include-cycle", message, entry.paths[0].span, ("include",))
+        return None
+    if any(not assembly.documents(file, path.span) for file, path in zip(files, entry.paths, strict=True)):
+        return None
+    folder = _under(place.folder, entry.directory) if entry.directory else files[0].parent
+    variables = _variables(assembly, entry, folder, place)
+    model = assembly.model(files, type(place)(folder, variables, place.chain))
+    if model is not None:
+        _environment(model, variables)
+    return model
+
+
+def _under(folder: File, path: str) -> File:
+    return File(os.path.normpath(folder / path))
+
+
+def _variables(assembly: Assembly, entry: _Entry, folder: File, place: Place) -> Variables:
+    """The including side's variables, and beneath them those of the included one's env files."""
+    listed: list[tuple[File, Scalar | None]] = [
+        (_under(place.folder, str(one.value)), one) for one in entry.env_files if one.value != "/dev/null"
+    ]
+    if not entry.env_files:
+        listed.append((folder / ".env", None))
+    found: dict[str, str] = {}
+    for file, asked in listed:
+        data = assembly.reader.get(file)
+        if data is None:
+            if asked is not None:
+                message = f"the env file {quote(asked)} does not exist"
+                assembly.report.error("missing-file", message, asked.span, ("include",))
+            continue
+        known = Variables(place.variables.shown, {**found, **place.variables.hidden})
+        held = dotenv.without_digits(dotenv.parse(data, str(file), known, assembly.report))
+        found.update({name: one.value for name, one in held.items()})
+    return Variables(place.variables.shown, {**found, **place.variables.hidden})
+
+
+def _environment(model: Map, variables: Variables) -> None:
+    """A name listed without a value takes the variable that the included definition sees."""
+    for _, service in services(model):
+        node = service.get("environment")
+        for at, item in enumerate(items(node)):
+            if isinstance(node, Seq) and isinstance(item, Scalar) and isinstance(item.value, str):
+                given = variables.find(item.value)
+                if given is not None:
+                    node.items[at] = Scalar(f"{item.value}={given[0]}", item.span, item.secret or given[1])
+
+
+def _take(assembly: Assembly, imported: Map, tree: Map, forgotten: Iterable[Path]) -> None:
+    """Every resource of `imported` put into `tree`; what `tree` says of the same name is laid over it."""
+    for section in _SECTIONS:
+        source = imported.get(section)
+        if not isinstance(source, Map):
+            continue
+        target = tree.get(section)
+        if not isinstance(target, Map):
+            target = Map({}, source.span)
+            tree.put(section, target)
+        for name, item in source.entries.items():
+            own = target.get(name)
+            if own is None:
+                target.put(name, item, source.keys.get(name))
+                continue
+            merge.reset(Map({section: Map({name: item}, item.span)}, item.span), list(forgotten))
+            target.put(name, merge.lay(item, own, (section, name), assembly.report), target.keys.get(name))

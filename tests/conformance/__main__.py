@@ -1,0 +1,134 @@
+"""`python -m tests.conformance DIR`: every Compose file under DIR, read by stackd and by the real docker compose.
+
+Law: a file counts as the same when both accept it and make the same model and the same hashes of it, or both refuse it.
+Both see the same environment. Prints a line per mismatch, and the count at the end; exit code 1 when there is one.
+What this module does NOT do: choose what is right: the real one is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackd.compose.load import StackInputs, canonical
+from stackd.compose.tree import Json
+from tests.oracle.compose import BINARY, unescaped
+
+HOME = "/home/someone"
+ENV = {"PATH": "/usr/bin:/bin", "HOME": HOME}
+TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one side says of a file: its model and hashes, or why it refuses it."""
+
+    model: Json = None
+    hashes: tuple[tuple[str, str], ...] = ()
+    complaint: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it took the file."""
+        return self.model is not None
+
+
+def files(root: Path) -> Iterator[Path]:
+    """Every file under `root` that is a Compose file: by its name, or because it has a top-level `services`."""
+    for path in sorted(root.rglob("*")):
+        if path.suffix not in (".yml", ".yaml") or not path.is_file():
+            continue
+        if "compose" in path.name or _has_services(path):
+            yield path
+
+
+def _has_services(path: Path) -> bool:
+    text = path.read_bytes()
+    return text.startswith(b"services:") or b"\nservices:" in text
+
+
+def theirs(path: Path) -> Outcome:
+    """The verdict of the real one."""
+    try:
+        answer = _run(path, "--format", "json")
+        if answer.returncode != 0:
+            return Outcome(complaint=answer.stderr.strip() or "refused")
+        model = json.loads(answer.stdout)
+        lines = _run(path, "--hash", "*").stdout.split("\n")
+    except subprocess.TimeoutExpired:
+        return Outcome(complaint="the real one does not come to an end")
+    hashes = tuple(sorted((name, digest) for name, _, digest in (line.partition(" ") for line in lines if line)))
+    shown = {key: unescaped(value) for key, value in model.items() if not key.startswith("x-")}
+    return Outcome(shown, hashes)
+
+
+def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(BINARY), "-f", path.name, "config", *arguments]
+    return subprocess.run(
+        command, cwd=path.parent, env=ENV, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+
+
+def ours(path: Path) -> Outcome:
+    """The verdict of stackd, seeing the same environment as the real one."""
+    folder = path.parent.resolve()
+    inputs = StackInputs(folder, (folder / path.name,), folder / ".env", shell=True, explicit=True)
+    model, found = canonical(inputs, Path.read_bytes, ENV)
+    if model is None or found.project is None:
+        return Outcome(complaint="; ".join(map(str, found.diagnostics)) or "refused")
+    services = found.project.services.values()
+    return Outcome(model, tuple(sorted((str(one.name), one.hashes[0]) for one in services)))
+
+
+def difference(mine: Outcome, real: Outcome) -> str:
+    """In one line how they differ, "" = they do not."""
+    if mine.accepted != real.accepted:
+        return f"refused: {mine.complaint}" if real.accepted else f"accepted, but: {real.complaint}"
+    if mine.model != real.model:
+        return "model: " + _first(mine.model, real.model, "")
+    changed = [name for name, _ in set(mine.hashes) ^ set(real.hashes)]
+    return f"hash of {', '.join(sorted(set(changed)))}" if changed else ""
+
+
+def _first(mine: Json, real: Json, path: str) -> str:
+    if isinstance(mine, dict) and isinstance(real, dict):
+        for key in sorted(mine.keys() | real.keys()):
+            if mine.get(key) != real.get(key) or (key in mine) != (key in real):
+                return _first(mine.get(key), real.get(key), f"{path}.{key}")
+    if isinstance(mine, list) and isinstance(real, list) and len(mine) == len(real):
+        for at, (one, other) in enumerate(zip(mine, real, strict=True)):
+            if one != other:
+                return _first(one, other, f"{path}[{at}]")
+    return f"{path}: {json.dumps(mine)[:150]} is {json.dumps(real)[:150]} there"
+
+
+def main() -> int:
+    """Compare; the number of mismatches decides the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every file")
+    options = parser.parse_args()
+    found = list(files(options.corpus))
+    same = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, real in zip(found, pool.map(theirs, found), strict=True):
+            try:
+                differs = difference(ours(path), real)
+            except Exception as broken:
+                differs = f"stackd failed: {type(broken).__name__}: {broken}"
+            same += not differs
+            if differs or options.verbose:
+                sys.stdout.write(f"{path.relative_to(options.corpus)}: {(differs or 'same')[:500]}\n")
+    sys.stdout.write(f"same verdict, model and hash: {same} of {len(found)}\n")
+    return int(same != len(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
