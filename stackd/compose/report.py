@@ -77,8 +77,10 @@ class Report:
             self._found.append(found)
 
     def told(self, path: Path) -> bool:
-        """Whether something is known to be wrong at exactly this path, so that what follows from it needs no telling."""
-        return any(found.pointer == ".".join(path) and found.severity is Severity.ERROR for found in self._found)
+        """Whether something is known to be wrong at or below this path: what follows from it needs no telling."""
+        beneath = ".".join(path)
+        errors = (found for found in self._found if found.severity is Severity.ERROR)
+        return any(f"{found.pointer}.".startswith(f"{beneath}.") for found in errors)
 
     @property
     def failed(self) -> bool:
