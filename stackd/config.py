@@ -14,8 +14,9 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from stackd.errors import ConfigError
@@ -201,6 +202,40 @@ class FreezeConfig(_Section):
     """Fewer stacks than this gone at once never freeze anything."""
 
 
+class NotifyConfig(_Section):
+    """Whom to tell when a service needs a person, and of what. Without command and webhook nobody is told."""
+
+    command: tuple[str, ...] = ()
+    """A program and its arguments (no shell): the message as JSON on its standard input, and as STACKD_ variables."""
+
+    webhook: str = ""
+    """An http:// or https:// address that takes the message as JSON by POST; it is a secret, and never shown."""
+
+    on: tuple[Literal["crash_loop", "hold", "recovery", "storm"], ...] = ("crash_loop", "hold", "recovery", "storm")
+    """What is told: a crash loop, a hold that another hand caused, their end, many services failing at once."""
+
+    max_messages: int = Field(default=30, ge=1)
+    """At most this many messages within `window`; what is more is told as one number afterwards."""
+
+    window: Duration = Field(default=600.0, gt=0)
+    """The window that `max_messages` counts in (seconds)."""
+
+    @field_validator("command")
+    @classmethod
+    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value and not value[0].startswith("/"):
+            raise ValueError("the program must be given by its absolute path")
+        return value
+
+    @field_validator("webhook")
+    @classmethod
+    def _web(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("an address must begin with http:// or https:// and name a host")
+        return value
+
+
 class Config(_Section):
     """Everything that can be configured; paths absolute once made by `parse`."""
 
@@ -231,6 +266,7 @@ class Config(_Section):
     history: HistoryConfig = HistoryConfig()
     watch: WatchConfig = WatchConfig()
     freeze: FreezeConfig = FreezeConfig()
+    notify: NotifyConfig = NotifyConfig()
 
 
 def default_file(env: Mapping[str, str]) -> Path:
@@ -328,7 +364,8 @@ def _explain(error: ErrorDetails, text: str, file: str) -> str:
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(_known(named[:-1]))}"
         return f"{place}: unknown key {key}; {hint}"
     wanted = error["msg"].removeprefix("Value error, ")
-    return f"{place}: {key}: found {error['input']!r}; {wanted[0].lower()}{wanted[1:]}"
+    found = "a secret" if named[-1] == "webhook" else repr(error["input"])
+    return f"{place}: {key}: found {found}; {wanted[0].lower()}{wanted[1:]}"
 
 
 def _known(sections: list[str]) -> list[str]:

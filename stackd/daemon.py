@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from stackd.api.listening import Listener, inherited, listen
@@ -24,7 +25,8 @@ from stackd.engine.locate import locate
 from stackd.errors import ConfigError, StateError
 from stackd.model.ids import InstanceName, StackName
 from stackd.model.view import DesiredStack, HostFacts, Ledger, Now
-from stackd.runtime.applied import AppliedRevisions
+from stackd.runtime.applied import AppliedRevisions, pin
+from stackd.runtime.channels import Limit
 from stackd.runtime.commands import Commands, Parts
 from stackd.runtime.crashes import Crashes
 from stackd.runtime.database import Bounds
@@ -35,7 +37,9 @@ from stackd.runtime.jobs import Jobs, Tools
 from stackd.runtime.journal import Journal, JournalContents
 from stackd.runtime.limiter import Limiter, Limits
 from stackd.runtime.log import setup
+from stackd.runtime.notify import Address, Notify, ways
 from stackd.runtime.observer import Observer
+from stackd.runtime.past import read_pins
 from stackd.runtime.reconciler import Loop
 from stackd.runtime.sdnotify import Notifier, listen_fds
 from stackd.runtime.stacks import Stacks
@@ -88,16 +92,23 @@ class Daemon:
             )
         )  # fmt: skip
 
+        self.notify = Notify(
+            self.store, self.history, journal, clock, _address(config), self.control.headline, contents.meta
+        )
+
     def _begin(self, stack: StackName) -> None:
         self.stacks.begin(stack)
 
     def _restore(self, contents: JournalContents) -> None:
+        overrides = read_pins(
+            self.store, self._journal, self.history, contents.overrides, partial(pin, settings=self.source.settings)
+        )
         names = {one.stack for one in contents.overrides} | {one.stack for one in contents.requests}
         names |= {*contents.ledgers, *contents.condemned}
         for name in sorted(names):
             self.store.restore(
                 name, contents.ledgers.get(name, Ledger()), contents.condemned.get(name, {}),
-                tuple(one for one in contents.overrides if one.stack == name),
+                tuple(one for one in overrides if one.stack == name),
                 tuple(one for one in contents.requests if one.stack == name),
             )  # fmt: skip
 
@@ -148,6 +159,7 @@ class Daemon:
                 tasks.create_task(self.source.run(), name="source"),
                 tasks.create_task(self.intake.run(), name="intake"),
                 tasks.create_task(self._watchdog(notifier), name="watchdog"),
+                tasks.create_task(self.notify.run(), name="notify"),
                 tasks.create_task(self._reloads(reload, notifier), name="reloads"),
             ]
             await server.start(listener)
@@ -185,6 +197,12 @@ class Daemon:
             if now - due < LAG and not self.stacks.late(now, LATE):
                 notifier.alive()
             due = now + beat
+
+
+def _address(config: Config) -> Address:
+    notify = config.notify
+    limit = Limit(notify.max_messages, notify.window)
+    return Address(ways(notify.command, notify.webhook, os.environ), frozenset(notify.on), config.instance, limit)
 
 
 def _source_options(config: Config) -> SourceOptions:

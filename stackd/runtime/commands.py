@@ -23,11 +23,11 @@ from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswe
 from stackd.model.spec import DependencyCondition
 from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
 from stackd.model.view import View
+from stackd.runtime.applied import pin
 from stackd.runtime.control import Control, LogQuery, ServiceLog, Versions
 from stackd.runtime.logs import follow_logs
 from stackd.runtime.parts import Parts as Parts
 from stackd.runtime.past import Past, refuse_released
-from stackd.runtime.pins import revived
 from stackd.runtime.taking import Taking
 from stackd.source.source import ELSEWHERE, GONE
 
@@ -45,7 +45,7 @@ class Commands:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._past = Past(parts, partial(revived, parts.source.settings))
+        self._past = Past(parts, partial(pin, settings=parts.source.settings))
         self._taking = Taking(parts)
 
     # Looking
@@ -192,6 +192,10 @@ class Commands:
     def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
         """See `Control.why`."""
         return self._past.why(stack, service)
+
+    def headline(self, view: View, service: ServiceName) -> str:
+        """Why a service of a view is as it is, in one line."""
+        return self._past.explained(view, service).headline
 
     def crashes(self, stack: StackName, service: ServiceName | None) -> tuple[Crash, ...]:
         """See `Control.crashes`."""

@@ -11,11 +11,14 @@ import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from stackd.compose.explain import changed_fields
+from stackd.compose.report import REDACTED
 from stackd.core.why import Known, explain
 from stackd.errors import RequestError, StateError
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.override import Operation, Override, OverrideKind, Verb
 from stackd.model.record import Applied, Crash, CrashBundle, WhyAnswer
+from stackd.model.spec import ServiceSpec
 from stackd.model.view import Pin, View
 from stackd.runtime.history import History
 from stackd.runtime.journal import Journal
@@ -80,11 +83,15 @@ class Past:
         new = _numbered(stack, kept, number)
         earlier = [one for one in kept if one.number < number]
         old = _numbered(stack, kept, against) if against is not None else earlier[-1] if earlier else None
-        lines = difflib.unified_diff(
-            old.resolved.splitlines() if old else [], new.resolved.splitlines(),
-            f"revision {old.number}" if old else "nothing", f"revision {new.number}", lineterm="",
-        )  # fmt: skip
-        return tuple(lines)
+        before, after = _lines(self._read(old) if old else None, self._read(new))
+        names = f"revision {old.number}" if old else "nothing", f"revision {new.number}"
+        return tuple(difflib.unified_diff(before, after, *names, lineterm=""))
+
+    def _read(self, applied: Applied) -> Pin:
+        try:
+            return self._revive(applied)
+        except StateError as error:
+            raise RequestError(409, "revision_unreadable", str(error)) from error
 
     async def rollback(self, stack: StackName, number: int | None, by: str) -> Operation:
         """See `Control.rollback`."""
@@ -93,10 +100,7 @@ class Past:
         if view.desired is None or view.desired.project is None:
             raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
         chosen = _chosen(view, parts.journal.applied(stack), number)
-        try:
-            pin = self._revive(chosen)
-        except StateError as error:
-            raise RequestError(409, "revision_unreadable", f"revision {chosen.number} of {stack}: {error}") from error
+        pin = self._read(chosen)
         reason = f"rolled back to revision {chosen.number}"
         override = Override(
             stack, None, OverrideKind.PINNED, reason, by, parts.clock().wall,
@@ -108,26 +112,24 @@ class Past:
 
 def read_pins(
     store: Store, journal: Journal, history: History, overrides: Iterable[Override], revive: Revive
-) -> dict[Override, Override]:
-    """At the start: read the revisions that rollbacks of an earlier life name, before anything is planned.
+) -> tuple[Override, ...]:
+    """At the start, before anything is planned: read the revisions that rollbacks of an earlier life name.
 
-    One that cannot be read is told, and its override says so: nothing of its stack is changed until it is released.
-    Returns the overrides that are to stand in the place of others.
+    Returns the overrides as they are to stand: one whose revision cannot be read any more says so, and nothing of its
+    stack is changed until it is released.
     """
-    changed = {}
+    found = []
     for override in overrides:
-        if override.kind is not OverrideKind.PINNED:
-            continue
-        try:
-            kept = journal.applied(override.stack)
-            pin = revive(_numbered(override.stack, kept, override.value or 0))
-        except (StateError, RequestError) as error:
-            text = f"revision {override.value} cannot be read any more, so nothing is changed: {error}"
-            changed[override] = replace(override, reason=text)
-            history.add(override.stack, None, "override.unreadable", text, kind=override.kind.value)
-        else:
-            store.set_pin(override.stack, pin)
-    return changed
+        if override.kind is OverrideKind.PINNED:
+            try:
+                kept = journal.applied(override.stack)
+                store.set_pin(override.stack, revive(_numbered(override.stack, kept, override.value or 0)))
+            except (StateError, RequestError) as error:
+                text = f"revision {override.value} cannot be read any more, so nothing is changed: {error}"
+                override = replace(override, reason=text)
+                history.add(override.stack, None, "override.unreadable", text, kind=override.kind.value)
+        found.append(override)
+    return tuple(found)
 
 
 def refuse_released(view: View) -> None:
@@ -143,6 +145,30 @@ def _numbered(stack: StackName, kept: tuple[Applied, ...], number: int) -> Appli
         span = f"kept are {kept[0].number} to {kept[-1].number}" if kept else "none is kept"
         raise RequestError(404, "no_such_revision", f"stack {stack} has no revision {number} (any more): {span}")
     return found
+
+
+def _lines(old: Pin | None, new: Pin) -> tuple[list[str], list[str]]:
+    """Two definitions field by field, as lines to compare; a secret that changed shows that, and nothing else of it."""
+    before, after = list[str](), list[str]()
+    services = {**(old.project.services if old else {}), **new.project.services}
+    for name in services:
+        was, now = old.project.services.get(name) if old else None, new.project.services.get(name)
+        hidden = {c.field for c in changed_fields(was, now) if c.before == c.after} if was and now else set()
+        before += _of_service(was, frozenset())
+        after += _of_service(now, frozenset(hidden))
+    for pin, lines in ((old, before), (new, after)):
+        for kind, found in (("networks", pin.project.networks), ("volumes", pin.project.volumes)) if pin else ():
+            lines += [f"{kind}.{one.key}: {one.name}{' (external)' if one.external else ''}" for one in found.values()]
+    return before, after
+
+
+def _of_service(spec: ServiceSpec | None, hidden: frozenset[str]) -> list[str]:
+    if spec is None:
+        return []
+    told = {**spec.values, **{path: REDACTED for path in hidden if path not in spec.values}}
+    return [
+        f"services.{spec.name}.{path}: {value}{' (changed)' if path in hidden else ''}" for path, value in told.items()
+    ]
 
 
 def _chosen(view: View, kept: tuple[Applied, ...], number: int | None) -> Applied:
