@@ -75,8 +75,8 @@ class Applied:
     """A definition that was in force with nothing left to do. `number` counts per stack from 1 and is never reused.
 
     `revision` is the JSON text of the `source.revision.Revision` that it was read from, so that it can be put in force
-    again ("" = its files are too large to be kept); `resolved` is the definition as `stackd config` prints it ("" =
-    likewise), secrets and all; `changes` are the edited fields since the one before, one line each, without secrets.
+    again ("" = its files are too large to be kept); `resolved` is the definition as `stackd config` prints it, secrets
+    redacted ("" = likewise); `changes` are the edited fields since the one before, one line each, without secrets.
     """
 
     stack: StackName

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from stackd.compose.canonical import as_yaml
 from stackd.compose.explain import changed_fields
 from stackd.compose.load import StackInputs, canonical
+from stackd.compose.shown import redacted
 from stackd.core.ownership import ours
 from stackd.errors import StateError
 from stackd.model.ids import ServiceName, StackName
@@ -158,12 +159,12 @@ def _images(view: View, project: Project) -> dict[ServiceName, AppliedImage]:
 
 
 def _read(applied: Applied, before: Applied | None, settings: SourceSettings) -> _Texts:
-    """The definition in canonical form, and what was edited since the one before."""
+    """The definition in canonical form without its secrets, and what was edited since the one before."""
     revision = rows.REVISION.validate_json(applied.revision)
     values, loaded = canonical(_inputs(revision, settings), revision.read, settings.env)
     if values is None or loaded.project is None:
         return _Texts("", ())
-    return _Texts(as_yaml(values), _edits(before, loaded.project, settings))
+    return _Texts(as_yaml(redacted(values, loaded.project)), _edits(before, loaded.project, settings))
 
 
 def _inputs(revision: Revision, settings: SourceSettings) -> StackInputs:
