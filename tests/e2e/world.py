@@ -28,6 +28,7 @@ from tests.e2e.engine import Container, Engine
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = REPOSITORY / "examples"
+HASTY = '[freeze]\nstack_grace = "1s"\nservice_grace = "500ms"\n'
 STACKD = Path(sys.executable).parent / "stackd"
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 T = TypeVar("T")
@@ -82,14 +83,21 @@ def at(value: Json, *path: str | int) -> Json:
     return value
 
 
+def items(value: Json) -> list[Json]:
+    """The items of a list; fails for what is none."""
+    assert isinstance(value, list), value
+    return value
+
+
 @dataclass(slots=True)
 class Daemon:
-    """One `stackd run`; `launcher` are words before the command, as for dropping capabilities."""
+    """One `stackd run`; `launcher` are words before the command, as for dropping capabilities; `more` configuration."""
 
     folder: Path
     instance: str
     host: str
     launcher: tuple[str, ...] = ()
+    more: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -111,7 +119,7 @@ class Daemon:
         """Start the process and wait until it answers and is ready."""
         self.stacks.mkdir(exist_ok=True)
         config = self.folder / "config.toml"
-        config.write_text('[freeze]\nstack_grace = "1s"\nservice_grace = "500ms"\n', encoding="utf-8")
+        config.write_text(HASTY + self.more, encoding="utf-8")
         command = [
             *(*self.launcher, str(STACKD), "run", "--config", str(config), "--stacks", str(self.stacks)),
             *("--socket", str(self.socket), "--state-dir", str(self.folder / "state")),
@@ -184,9 +192,7 @@ class Daemon:
 
     def names(self) -> set[str]:
         """The names of the stacks it knows."""
-        listed = self.get("/v1/stacks").at("stacks")
-        assert isinstance(listed, list)
-        return {str(at(one, "name")) for one in listed}
+        return {str(at(one, "name")) for one in items(self.get("/v1/stacks").at("stacks"))}
 
     def events(self, stack: str = "") -> list[dict[str, Json]]:
         """The history so far, oldest first."""
@@ -270,9 +276,10 @@ class Stack:
 
     def settled(self, seconds: float = 60.0) -> None:
         """Wait until the stack is `running` and nothing is left to be done."""
-        until(lambda: self._calm(), f"{self.name} settled, it is {self.status().text}", seconds)
+        until(self.calm, f"{self.name} settled, it is {self.status().text}", seconds)
 
-    def _calm(self) -> bool:
+    def calm(self) -> bool:
+        """Whether the newest definition is applied and nothing is left to be done."""
         answer = self.status()
         if answer.status != 200 or answer.at("state") not in ("running", "stopped"):
             return False
