@@ -1,0 +1,106 @@
+"""Schema versions: what an earlier stackd kept is there in this one, and a migration is done whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from stackd.runtime import database as database_module
+from stackd.runtime import rows
+from stackd.runtime.database import MIGRATIONS
+from tests.unit.journal.world import BLOG, WEB, bundle, entry, opened, outsider, override, read
+
+FIRST = """
+CREATE TABLE overrides (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE requests (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE ledger (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE condemned (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE revisions (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE history (seq INTEGER PRIMARY KEY, at REAL NOT NULL, stack TEXT NOT NULL, service TEXT,
+                      type TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX history_at ON history (at);
+PRAGMA user_version = 1;
+"""
+"""The schema of version 1, as released."""
+DEATH = '{"run":{"container":"c1","started_at":5.0},"seen_at":9990.0,"exit_code":137,"oom":false,"detail":"killed"}'
+
+
+def first_version(place: Path) -> None:
+    """What stackd left that knew version 1 only."""
+    place.mkdir(exist_ok=True)
+    with outsider(place) as old:
+        old.executescript(FIRST)
+        body = rows.OVERRIDE.dump_json(override()).decode()
+        old.execute("INSERT INTO overrides VALUES (?, ?)", (rows.override_key(override()), body))
+        old.execute("INSERT INTO ledger VALUES (?, ?)", (BLOG, '{"services":{"web":{"deaths":[' + DEATH + "]}}}"))
+        old.execute("INSERT INTO meta VALUES ('ended_at_seq', '7')")
+        row = rows.history_row(entry(7))
+        old.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)",
+                    (row.seq, row.at, row.stack, row.service, row.type, row.body))  # fmt: skip
+    old.close()
+
+
+def version(place: Path) -> int:
+    with outsider(place) as other:
+        (found,) = other.execute("PRAGMA user_version").fetchone()
+    other.close()
+    return int(found)
+
+
+async def test_a_file_of_version_1_is_opened_with_nothing_lost(tmp_path: Path) -> None:
+    first_version(tmp_path)
+    async with opened(tmp_path, last_seq=7) as (journal, contents):
+        assert contents.overrides == (override(),)
+        assert contents.history == (entry(7),)
+        assert contents.next_seq == 8
+        assert [one.seen_at for one in contents.ledgers[BLOG].services[WEB].deaths] == [90.0]
+        journal.save_crash(bundle(journal.next_crash()))
+        assert await journal.flush(5)
+    assert version(tmp_path) == len(MIGRATIONS)
+    assert (await read(tmp_path)).overrides == (override(),)
+
+
+async def test_a_new_file_and_a_migrated_one_have_the_same_schema(tmp_path: Path) -> None:
+    first_version(tmp_path / "old")
+    schemas = []
+    for place in ("old", "new"):
+        await read(tmp_path / place)
+        with outsider(tmp_path / place) as other:
+            found = other.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+            schemas.append([(kind, name, " ".join((sql or "").split())) for kind, name, sql in found])
+        other.close()
+    assert schemas[0] == schemas[1]
+
+
+async def test_a_migration_that_dies_half_way_leaves_the_old_version_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_version(tmp_path)
+    with monkeypatch.context() as patch:
+        broken = (MIGRATIONS[0], (*MIGRATIONS[1], "CREATE TABLE overrides (twice TEXT)"))
+        patch.setattr(database_module, "MIGRATIONS", broken)
+        async with opened(tmp_path) as (journal, contents):
+            assert contents.overrides == (override(),), "what can be read is in force all the same"
+            assert "already exists" in journal.problem
+    assert version(tmp_path) == 1
+    with outsider(tmp_path) as other:
+        tables = {name for (name,) in other.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    other.close()
+    assert "crashes" not in tables
+    kept = await read(tmp_path)
+    assert (kept.overrides, kept.history) == ((override(),), (entry(7),))
+
+
+def test_the_first_migration_is_what_was_released() -> None:
+    made, released = sqlite3.connect(":memory:"), sqlite3.connect(":memory:")
+    for statement in MIGRATIONS[0]:
+        made.execute(statement)
+    released.executescript(FIRST)
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+    found = [[(name, " ".join(sql.split())) for name, sql in one.execute(query)] for one in (made, released)]
+    made.close()
+    released.close()
+    assert found[0] == found[1]
