@@ -12,7 +12,7 @@ import ipaddress
 
 from stackd.compose.normalise import items, services, text
 from stackd.compose.report import Report, nearest, quote
-from stackd.compose.tree import Map, Node, Path, Scalar, any_secret, is_null
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq, any_secret, is_null
 
 
 def check(root: Map, left_out: frozenset[str], report: Report) -> None:
@@ -83,6 +83,24 @@ def _dependencies(service: Map) -> list[str]:
     return list(table.entries) if isinstance(table, Map) else []
 
 
+def _unchecked(service: Map) -> bool:
+    """Whether the file says that there is no health check; where it says nothing, the image may have one."""
+    check = service.get("healthcheck")
+    if not isinstance(check, Map):
+        return False
+    test = check.get("test")
+    first = text(next(iter(items(test)), None)) if isinstance(test, Seq) else text(test)
+    return _is(check.get("disable"), True) or first == "NONE"
+
+
+def _is_endless(service: Map) -> bool:
+    deploy = service.get("deploy")
+    policy = deploy.get("restart_policy") if isinstance(deploy, Map) else None
+    if isinstance(policy, Map):
+        return text(policy.get("condition")) in ("", "any", "always", "unless-stopped")
+    return text(service.get("restart")) in ("always", "unless-stopped")
+
+
 def _is(node: Node | None, value: object) -> bool:
     return isinstance(node, Scalar) and node.value is value
 
@@ -112,6 +130,7 @@ class _Service:
         ):
             message = '"dockerfile" and "dockerfile_inline" exclude each other'
             self._report.error("bad-value", message, build.key_span("dockerfile_inline"), self._path("build"))
+        self._platform(service, build)
         environment = service.get("environment")
         for key in environment.entries if isinstance(environment, Map) else ():
             if key[-1:].isspace():
@@ -120,6 +139,7 @@ class _Service:
         self._networks(service)
         self._volumes(service)
         self._depends(service)
+        self._shared(service)
         self._scale(service)
         for port in items(service.get("ports")):
             self._port(port)
@@ -127,6 +147,13 @@ class _Service:
             for item in items(service.get(section)):
                 if isinstance(item, Map):
                     self._defined(section, item.get("source"), (section,))
+
+    def _platform(self, service: Map, build: Node | None) -> None:
+        platform = service.get("platform")
+        listed = items(build.get("platforms")) if isinstance(build, Map) else []
+        if platform is not None and text(platform) and listed and text(platform) not in map(text, listed):
+            message = f'"platform" is {quote(platform)}, which "build.platforms" does not list'
+            self._report.error("bad-value", message, platform.span, self._path("platform"))
 
     def _defined(self, section: str, node: Node | None, path: tuple[str, ...]) -> None:
         table = self._root.get(section)
@@ -177,6 +204,8 @@ class _Service:
             shown = quote(Scalar(name, span, any_secret(item)))
             optional = isinstance(item, Map) and _is(item.get("required"), False)
             if name in self._everyone and name not in self._left_out:
+                if not optional:
+                    self._condition(name, item)
                 continue
             if name in self._left_out:
                 if not optional:
@@ -187,6 +216,31 @@ class _Service:
                 self._report.error(
                     "undefined-service", message, span, self._path("depends_on", name), nearest(name, self._everyone)
                 )
+
+    def _condition(self, name: str, item: Node) -> None:
+        """A condition that can never come true: docker compose finds out on `up`, so it is a warning here."""
+        other, wanted = self._everyone[name], item.get("condition") if isinstance(item, Map) else None
+        if wanted is None:
+            return
+        why = ""
+        if text(wanted) == "service_healthy" and _unchecked(other):
+            why = f'"{name}" has its health check disabled, so it never becomes healthy'
+        elif text(wanted) == "service_completed_successfully" and _is_endless(other):
+            why = f'"{name}" is restarted always, so it never completes'
+        if why:
+            message = f'"{self._name}" can never start: {why}'
+            self._report.warning(
+                "impossible-condition", message, wanted.span, self._path("depends_on", name, "condition")
+            )
+
+    def _shared(self, service: Map) -> None:
+        """The engine lets another container into an IPC namespace only if its owner says so."""
+        node = service.get("ipc")
+        owner = self._everyone.get(text(node).removeprefix("service:")) if text(node).startswith("service:") else None
+        if node is not None and owner is not None and text(owner.get("ipc")) not in ("shareable", "host"):
+            name = text(node).removeprefix("service:")
+            message = f'"{name}" does not say "ipc: shareable", so the engine may refuse to share its IPC namespace'
+            self._report.warning("ipc-not-shareable", message, node.span, self._path("ipc"))
 
     def _scale(self, service: Map) -> None:
         deploy = service.get("deploy")

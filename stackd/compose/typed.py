@@ -76,6 +76,8 @@ def service_spec(source: Source, report: Report) -> ServiceSpec:
         volumes_from=tuple(_volumes_from(entry) for entry in strings(values, "volumes_from")),
         networks=_attachments(values),
         network_mode=txt(values, "network_mode"),
+        ipc=txt(values, "ipc"),
+        pid=txt(values, "pid"),
         links=tuple(_link(entry) for entry in strings(values, "links")),
         external_links=strings(values, "external_links"),
         depends_on=_dependencies(source),

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from stackd.core.desired import wanted
 from stackd.core.ends import remember, stable_wake
 from stackd.core.plan import make_plan
-from stackd.core.slots import assign
+from stackd.core.rivals import holds, remembered, warnings
+from stackd.core.slots import assign, is_finished_job
 from stackd.core.verdicts import judge
 from stackd.core.world import World
+from stackd.model.observed import ObservedContainer
 from stackd.model.override import Request, Verb
 from stackd.model.plan import Plan, service_of
 from stackd.model.view import Decision, Now, View
@@ -32,6 +34,8 @@ def decide(view: View, now: Now) -> Decision:
         verdicts=judge(world, plan),
         done=frozenset(r.id for r in view.requests if _is_done(world, plan, r)),
         released=world.wanted.released,
+        holds=holds(world),
+        diagnostics=warnings(world),
     )
 
 
@@ -40,7 +44,7 @@ def make_world(view: View, now: Now) -> World:
     assert view.observed is not None
     want = wanted(view, now)
     slots = assign(view, want.targets)
-    ledger = remember(view, want.targets, slots, now)
+    ledger = remembered(view, want.targets, slots, remember(view, want.targets, slots, now), now)
     project = view.project
     targets = {target.service: target for target in want.targets}
     return World(view, now, view.observed, project, want, slots, ledger, targets)
@@ -65,7 +69,7 @@ def _is_done(world: World, plan: Plan, request: Request) -> bool:
     """A request is a level: done when nothing is left to do in its scope and no run it wanted ended goes on."""
     if world.view.desired is None:
         return False
-    if any(c.incarnation in request.targets and _unserved(request, c.ended) for c in world.seen.containers):
+    if any(c.incarnation in request.targets and _unserved(world, request, c) for c in world.seen.containers):
         return False
     scope = set(request.services)
     left = {service_of(op) for op in (*(step.op for step in plan.steps), *world.view.running)}
@@ -75,11 +79,13 @@ def _is_done(world: World, plan: Plan, request: Request) -> bool:
     return all(world.seen.sent_at >= at for at in answered)
 
 
-def _unserved(request: Request, ended: bool) -> bool:
+def _unserved(world: World, request: Request, container: ObservedContainer) -> bool:
     match request.verb:
         case Verb.RESTART:
             return True
-        case Verb.START | Verb.UP:
-            return ended
+        case Verb.START:
+            return container.ended
+        case Verb.UP:
+            return container.ended and not is_finished_job(world.view, container)
         case _:
             return False

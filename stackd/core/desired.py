@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import enum
 import graphlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
 from stackd.core.ownership import ours
+from stackd.core.sharing import made_from
 from stackd.model.ids import ServiceName
 from stackd.model.override import Override, OverrideKind
 from stackd.model.plan import Reason, Why
@@ -43,10 +44,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """All targets in dependency order (a service after what it depends on), and what has been released."""
+    """All targets in dependency order (a service after what it depends on), which overrides stand, which are over."""
 
     targets: tuple[Target, ...]
     released: tuple[Override, ...]
+    standing: tuple[Override, ...] = ()
     teardown: Reason | None = None
     """Set when the whole stack, networks included, is to go."""
 
@@ -55,21 +57,37 @@ def wanted(view: View, now: Now) -> Wanted:
     """What the stack is to be. Without a definition, and no proof that it was removed, everything is left alone."""
     project = view.project
     standing, released = _standing(view, now)
-    stack_wide = next((o for o in standing if o.service is None), None)
+    stack_wide = next((o for o in standing if o.service is None and o.kind is not OverrideKind.PINNED), None)
     if view.desired is not None and view.desired.presence is Presence.REMOVED:
-        return Wanted(_all_absent(view), released, Reason(Why.STACK_REMOVED, "the stack's folder was removed"))
+        why = Reason(Why.STACK_REMOVED, "the stack's folder was removed")
+        return Wanted(_all_absent(view), released, standing, why)
     if project is None or view.desired is None:
-        return Wanted(tuple(_leave(name) for name in _observed_services(view)), released)
+        return Wanted(tuple(_leave(name) for name in _observed_services(view)), released, standing)
+    unread = _unread_pin(view, standing)
+    if unread is not None:
+        return Wanted(tuple(_held_by(unread, view, project)), released, standing)
     targets = [_target(project.services[name], standing, stack_wide) for name in start_order(project)]
     targets.extend(_undefined(view, project, stack_wide))
     down = stack_wide is not None and stack_wide.kind is OverrideKind.STOPPED
-    return Wanted(tuple(targets), released, _override_reason(stack_wide) if stack_wide and down else None)
+    return Wanted(tuple(targets), released, standing, _override_reason(stack_wide) if stack_wide and down else None)
+
+
+def _unread_pin(view: View, standing: Iterable[Override]) -> Override | None:
+    """A rollback whose revision is not at hand (yet): the newest text is not in force, and nothing else is either."""
+    pin = next((one for one in standing if one.kind is OverrideKind.PINNED and one.service is None), None)
+    return pin if view.pinned is None else None
+
+
+def _held_by(pin: Override, view: View, project: Project) -> Iterator[Target]:
+    reason = Reason(Why.ROLLED_BACK, f"revision {pin.value}, to which it is pinned, is not read yet")
+    for name in dict.fromkeys((*start_order(project), *_observed_services(view))):
+        yield Target(name, project.services.get(name), Want.LEAVE, 0, reason, pin)
 
 
 def start_order(project: Project) -> tuple[ServiceName, ...]:
     """Service names, each after those it depends on; file order where that leaves a choice (cycles: file order)."""
     graph = {
-        name: [d.service for d in spec.depends_on if d.service in project.services]
+        name: [one for one in (*(d.service for d in spec.depends_on), *made_from(spec)) if one in project.services]
         for name, spec in project.services.items()
     }
     try:
@@ -90,7 +108,7 @@ def _standing(view: View, now: Now) -> tuple[tuple[Override, ...], tuple[Overrid
 def _edited(override: Override, view: View) -> bool:
     """Whether what the override covers has another definition than when it was made; of a stack: the newest text."""
     newest, project = view.desired.project if view.desired else None, view.project
-    if newest is None or project is None or not override.definition:
+    if override.kind is OverrideKind.RELEASED or newest is None or project is None or not override.definition:
         return False
     if override.service is None:
         return override.definition != newest.digest
@@ -104,7 +122,7 @@ def _target(spec: ServiceSpec, standing: Iterable[Override], stack_wide: Overrid
         if candidate.service == spec.name:
             if candidate.kind is OverrideKind.SCALED:
                 scale = candidate.value if candidate.value is not None else scale
-            elif override is None:
+            elif override is None and candidate.kind is not OverrideKind.PINNED:
                 override = candidate
     if override is None:
         return Target(spec.name, spec, Want.RUN, scale, Reason(Why.NEEDED))
@@ -135,6 +153,9 @@ def _undefined(view: View, project: Project, stack_wide: Override | None) -> lis
             continue
         if stack_wide is not None and stack_wide.kind is OverrideKind.STOPPED:
             targets.append(Target(name, None, Want.ABSENT, 0, _override_reason(stack_wide)))
+        elif stack_wide is None and view.pinned is not None:
+            why = Reason(Why.ROLLED_BACK, f"service {name} is not in revision {view.pinned.number}")
+            targets.append(Target(name, None, Want.ABSENT, 0, why))
         elif settled and stack_wide is None:
             why = Reason(Why.ORPHANED, f"service {name} is no longer in {project.config_files[0].name}")
             targets.append(Target(name, None, Want.ABSENT, 0, why))

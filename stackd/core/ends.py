@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from stackd.core.backoff import is_crash_looping
 from stackd.core.desired import Target, Want
+from stackd.core.sharing import killed_with
 from stackd.core.slots import Slots
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.observed import Health, Incarnation, ObservedContainer
@@ -74,9 +75,8 @@ def awaited_stop(evidence: Evidence, now: Now) -> float | None:
         return pending
     if evidence.verdict is Verdict.OWN or evidence.kill_at is None:
         return None
-    until = evidence.kill_at + KILL_WAIT
-    if evidence.died_at is not None:
-        until = min(until, evidence.died_at + DEATH_WAIT)
+    dead = evidence.died_at is not None and evidence.died_at >= evidence.kill_at  # however long its grace was
+    until = (evidence.died_at or 0.0) + DEATH_WAIT if dead else evidence.kill_at + KILL_WAIT
     return until if until > now.mono else None
 
 
@@ -85,6 +85,9 @@ def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: 
     condemned = view.condemned.get(container.id)
     if condemned is not None and condemned.started_at == container.started_at:
         return Ended(End.OWN, condemned.reason, restart=condemned.restart)
+    parent = killed_with(container, view.observed)
+    if parent is not None:
+        return Ended(End.OWN, f"it was killed with {parent.service}, whose pid namespace it shares", restart=True)
     known = view.ledger.services.get(container.service, ServiceLedger())
     if container.incarnation in known.completed:
         return Ended(End.COMPLETED, _exit_text(container))
@@ -105,9 +108,11 @@ def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: 
 
 
 def _killed(evidence: Evidence, container: ObservedContainer) -> bool:
-    """Whether a signal from outside came shortly before the death of this run: exit 0 is then no success of its own."""
+    """Whether a stop or a signal from outside ended this run: exit 0 is then no success of its own."""
     if evidence.verdict in (Verdict.OWN, Verdict.RESTARTED) or evidence.started_at not in (0.0, container.started_at):
         return False
+    if evidence.stop_at is not None:
+        return True
     kill, died = evidence.kill_at, evidence.died_at
     return kill is not None and (died is None or died - kill <= KILLED_WITHIN)
 

@@ -10,7 +10,8 @@ from typing import assert_never
 from stackd.core.backoff import in_words, next_call
 from stackd.core.desired import Want
 from stackd.core.ends import End, ended, pending_stop
-from stackd.core.slots import Slot, made_from
+from stackd.core.sharing import made_from, namespaces
+from stackd.core.slots import Slot
 from stackd.core.world import World
 from stackd.model.ids import ServiceName
 from stackd.model.observed import Health, ObservedContainer
@@ -89,8 +90,16 @@ def _missing(noun: str, name: str, external: bool) -> Blocker:
 
 def dependency_gate(world: World, spec: ServiceSpec) -> Blockers:
     """Every start waits for what the service depends on: first up, after a crash, after a reboot."""
-    found = (_dependency(world, dependency) for dependency in spec.depends_on)
-    return tuple(blocker for blocker in found if blocker is not None)
+    found = [_dependency(world, dependency) for dependency in spec.depends_on]
+    found += [_namespace(world, parent) for parent in namespaces(spec)]
+    return tuple(dict.fromkeys(blocker for blocker in found if blocker is not None))
+
+
+def _namespace(world: World, parent: ServiceName) -> Blocker | None:
+    """A namespace is there only while its owner runs; a child that is started before is left ended by the engine."""
+    if any(slot.current is not None and slot.current.running for slot in world.slots_of(parent)):
+        return None
+    return Blocker(BlockerKind.DEPENDENCY, f"waiting for {parent}, whose namespace it shares, to run")
 
 
 def _dependency(world: World, dependency: Dependency) -> Blocker | None:
@@ -110,6 +119,13 @@ def _dependency(world: World, dependency: Dependency) -> Blocker | None:
             and _unchecked(world, target.spec)
         ):
             never = f"{dependency.service} has no health check, so it never becomes healthy"
+            return Blocker(BlockerKind.FINAL, never)
+        if (
+            dependency.condition is DependencyCondition.COMPLETED
+            and dependency.required
+            and target.spec.restart.condition is RestartCondition.ALWAYS
+        ):
+            never = f"{dependency.service} is restarted always, so it never completes"
             return Blocker(BlockerKind.FINAL, never)
         text = _unmet(world, dependency, slot, target.spec)
         if text is not None:

@@ -14,12 +14,16 @@ from stackd.model.ids import OperationId
 from stackd.model.override import Verb
 from stackd.model.plan import Blocker, BlockerKind, BuildImage, PullImage, Reason, Step, Why
 from stackd.model.spec import PullPolicy, ServiceSpec
+from stackd.model.view import Pin
 
 
 def image_steps(world: World, target: Target, claimed: dict[str, str]) -> tuple[list[Step], Blockers]:
     """Steps for a service's image and what its create waits for; `claimed`: image -> service that fetches it."""
     assert target.spec is not None
     spec = target.spec
+    pin = world.view.pinned
+    if pin is not None and spec.name in pin.images:
+        return [], _pinned(world, spec, pin)
     if spec.image not in world.seen.images:
         return [], (Blocker(BlockerKind.OBSERVATION, f"looking for image {spec.image}"),)
     step = _fetch(world, spec, creating=_creates(world, target))
@@ -31,6 +35,17 @@ def image_steps(world: World, target: Target, claimed: dict[str, str]) -> tuple[
         return [Step(step.op, (*step.blocked_by, Blocker(BlockerKind.STEP, text)))], waits
     claimed[spec.image] = spec.name
     return [step], waits if _blocks_create(world, spec) else ()
+
+
+def _pinned(world: World, spec: ServiceSpec, pin: Pin) -> Blockers:
+    """An earlier revision ran this very image: no tag is asked for, and no other one is good enough."""
+    image = pin.images[spec.name]
+    if image not in world.seen.images:
+        return (Blocker(BlockerKind.OBSERVATION, f"looking for image {image}"),)
+    if world.seen.images[image] is not None:
+        return ()
+    text = f"image {spec.image} ({image}) of revision {pin.number} is not on this machine"
+    return (Blocker(BlockerKind.FINAL, text),)
 
 
 def _creates(world: World, target: Target) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stackd.core.cascade import ordered
 from stackd.core.desired import Target, Want
-from stackd.core.gates import Blockers, engine_gate, failure_gate, observation_gate
+from stackd.core.gates import Blockers, absent_evidence_gate, engine_gate, failure_gate, observation_gate
+from stackd.core.handover import left_behind, released
 from stackd.core.images import image_steps
 from stackd.core.ownership import is_our_network, ours
 from stackd.core.slots import Slot
@@ -17,6 +19,7 @@ from stackd.core.steps import clear, fill, stop
 from stackd.core.world import World
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ObservedContainer
+from stackd.model.override import OverrideKind
 from stackd.model.plan import (
     Blocker,
     BlockerKind,
@@ -25,9 +28,7 @@ from stackd.model.plan import (
     Plan,
     Reason,
     RemoveNetwork,
-    StartContainer,
     Step,
-    StopContainer,
     Why,
     service_of,
 )
@@ -41,26 +42,16 @@ def make_plan(world: World) -> Plan:
     claimed: dict[str, str] = {}
     for target in world.wanted.targets:
         steps.extend(_service(world, target, claimed))
+    steps.extend(_handed_back(world))
     steps.extend(_teardown(world))
-    steps = _behind_stops(world, steps)
-    return Plan(tuple(_gated(world, step) for step in steps))
+    return Plan(tuple(_gated(world, step) for step in ordered(world, steps)))
 
 
-def _behind_stops(world: World, steps: list[Step]) -> list[Step]:
-    """A start does not count on a dependency whose run this very plan is about to end."""
-    stopping = {step.op.service for step in steps if isinstance(step.op, StopContainer) and not step.blocked_by}
-    out = []
-    for step in steps:
-        target = world.targets.get(step.op.service) if isinstance(step.op, StartContainer) else None
-        for name in sorted(_needed(target) & stopping) if target is not None else ():
-            wait = Blocker(BlockerKind.DEPENDENCY, f"waiting for {name}, which is about to be stopped")
-            step = Step(step.op, (*step.blocked_by, wait))
-        out.append(step)
-    return out
-
-
-def _needed(target: Target) -> set[ServiceName]:
-    return {one.service for one in target.spec.depends_on if one.required} if target.spec is not None else set()
+def _handed_back(world: World) -> list[Step]:
+    """A released stack, and what is left of a removed one, are the engine's own again."""
+    free = any(o.service is None and o.kind is OverrideKind.RELEASED for o in world.wanted.standing)
+    ops = left_behind(world.view) or (released(world.view) if free else ())
+    return [Step(op, failure_gate(world, f"update:{op.container}", "")) for op in ops]
 
 
 def _gated(world: World, step: Step) -> Step:
@@ -120,7 +111,10 @@ def _dependencies(target: Target, container: ObservedContainer) -> set[ServiceNa
 
 
 def _running_targets(world: World) -> Iterator[Target]:
-    return (t for t in world.wanted.targets if t.want is Want.RUN and t.spec is not None and t.scale > 0)
+    """What networks and volumes are made for; not what another hand may just be taking down."""
+    for t in world.wanted.targets:
+        if t.want is Want.RUN and t.spec is not None and t.scale > 0 and not absent_evidence_gate(world, t.service):
+            yield t
 
 
 def _networks(world: World) -> list[Step]:

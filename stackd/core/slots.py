@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from stackd.core.desired import Target, Want
 from stackd.core.ownership import ours
+from stackd.core.sharing import held_parents, parents, replaced_parent
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.override import Verb
 from stackd.model.plan import Reason, Why
-from stackd.model.spec import BuildSpec, MountKind, Project, ServiceSpec
+from stackd.model.spec import BuildSpec, DependencyCondition, MountKind, Project, RestartCondition, ServiceSpec
 from stackd.model.view import View
 from stackd.translate.bind import known_hashes
 
@@ -110,7 +111,9 @@ def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Sl
 
 
 def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
-    if container.config_hash not in _hashes(spec, done):
+    if container.config_hash not in _hashes(spec, container, done):
+        if view.pinned is not None:
+            return Reason(Why.ROLLED_BACK, f"rollback to revision {view.pinned.number}")
         changes = view.changes.get(spec.name, ())
         detail = "; ".join(map(str, changes[:3])) or "its definition changed"
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
@@ -120,10 +123,12 @@ def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer,
     return None
 
 
-def _hashes(spec: ServiceSpec, done: Slots) -> tuple[str, ...]:
+def _hashes(spec: ServiceSpec, container: ObservedContainer, done: Slots) -> tuple[str, ...]:
     """The hashes by which its container is known: with a parent, the parent's id is part of what Compose hashes."""
     if not parents(spec):
         return spec.hashes
+    if _is_finished(spec, container):
+        return known_hashes(spec, held_parents(spec, container))
     ids = {parent: ids[0] for parent in parents(spec) if (ids := current_ids(done, parent))}
     return known_hashes(spec, ids)
 
@@ -157,32 +162,34 @@ def _lost_mount(spec: ServiceSpec, container: ObservedContainer, project: Projec
     return None
 
 
-def parents(spec: ServiceSpec) -> tuple[ServiceName, ...]:
-    """The services whose containers this one is made from: their ids stand in its own definition in the engine."""
-    names = [source.service for source in spec.volumes_from if source.service is not None]
-    if spec.network_mode.startswith("service:"):
-        names.append(ServiceName(spec.network_mode.removeprefix("service:")))
-    return tuple(dict.fromkeys(names))
-
-
-def made_from(spec: ServiceSpec) -> tuple[ServiceName, ...]:
-    """The services whose containers must exist before this one's can be created: parents, and those it links to."""
-    return tuple(dict.fromkeys((*parents(spec), *(link.service for link in spec.links))))
-
-
 def _replaced_parent(spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
-    held = {reference.split(":", 1)[0] for reference in container.volumes_from}
-    held.add(container.network_mode.removeprefix("container:"))
-    for parent in parents(spec):
-        ids: set[str] = {slot.current.id for slot in done.get(parent, ()) if slot.current is not None}
-        if ids and not ids & held:
-            return Reason(Why.PARENT_REPLACED, f"{parent}, which it is made from, was replaced")
-    return None
+    currents = {name: current_ids(done, name) for name in parents(spec)}
+    parent = replaced_parent(spec, container, currents)
+    if parent is None or _is_finished(spec, container):
+        return None
+    return Reason(Why.PARENT_REPLACED, f"{parent}, which it is made from, was replaced")
+
+
+def _is_finished(spec: ServiceSpec, container: ObservedContainer) -> bool:
+    """A finished job stays finished: neither another image nor another parent runs it again."""
+    good = container.exit_code == 0 or container.exit_code in spec.restart.success_exit_codes
+    return container.ended and good and spec.restart.condition is not RestartCondition.ALWAYS
+
+
+def _other_image(view: View, spec: ServiceSpec, container: ObservedContainer) -> Reason | None:
+    """A pinned revision names the very image; what has finished under it stays finished."""
+    pin = view.pinned
+    wanted = pin.images.get(spec.name) if pin is not None else None
+    if pin is None or not wanted or container.image_id in ("", wanted) or _is_finished(spec, container):
+        return None
+    return Reason(Why.ROLLED_BACK, f"rollback to revision {pin.number}")
 
 
 def _asked_image(view: View, spec: ServiceSpec, container: ObservedContainer, seen: ObservedStack) -> Reason | None:
     """A moved tag alone is no cause: somebody asked (up, pull, build), or we built it anew for an edit of `build:`."""
     image = seen.images.get(spec.image)
+    if view.pinned is not None:
+        return _other_image(view, spec, container)
     if image is None or not container.image_id or image.id == container.image_id:
         return None
     if spec.build is not None and image.build and image.build == build_digest(spec.build):
@@ -191,9 +198,30 @@ def _asked_image(view: View, spec: ServiceSpec, container: ObservedContainer, se
         if request.services and spec.name not in request.services:
             continue
         fetched = (request.id, spec.name) in view.fetched
-        if request.verb is Verb.UP or (request.verb in (Verb.PULL, Verb.BUILD) and fetched):
+        asked = request.verb is Verb.UP or (request.verb in (Verb.PULL, Verb.BUILD) and fetched)
+        if asked and not _stays_finished(view, spec, container, request.verb):
             return Reason(Why.IMAGE_CHANGED, f"{request.verb} was asked for, and image {spec.image} is another one now")
     return None
+
+
+def _stays_finished(view: View, spec: ServiceSpec, container: ObservedContainer, verb: Verb) -> bool:
+    """A moved tag runs no finished job again; an `up` only what nobody waits for, a build what was built for it."""
+    if not _is_finished(spec, container):
+        return False
+    return verb is Verb.PULL or (verb is Verb.UP and spec.name in one_shots(view))
+
+
+def one_shots(view: View) -> frozenset[ServiceName]:
+    """The services that others wait for to complete: `up` does not run a finished one again (compose#11808)."""
+    specs = view.project.services.values() if view.project is not None else ()
+    waits = (dependency for spec in specs for dependency in spec.depends_on)
+    return frozenset(one.service for one in waits if one.condition is DependencyCondition.COMPLETED)
+
+
+def is_finished_job(view: View, container: ObservedContainer) -> bool:
+    """Whether it is a job that others wait for, and is done."""
+    spec = view.project.services.get(container.service) if view.project is not None else None
+    return spec is not None and spec.name in one_shots(view) and _is_finished(spec, container)
 
 
 def current_ids(slots: Slots, service: ServiceName) -> tuple[ContainerId, ...]:

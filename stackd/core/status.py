@@ -64,7 +64,7 @@ def stack_status(view: View, decision: Decision | None, applied: int, trouble: s
         files=tuple(map(str, project.config_files)) if project else (),
         services=services,
         overrides=view.overrides,
-        diagnostics=desired.diagnostics if desired else (),
+        diagnostics=(*(desired.diagnostics if desired else ()), *(decision.diagnostics if decision else ())),
         waiting_for=tuple(waits),
         foreign=tuple(container.name for container in foreign(view)),
     )
@@ -95,19 +95,38 @@ def _state(view: View, decision: Decision | None, trouble: str) -> tuple[StackSt
 
 
 def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str]:
-    down = any(o.service is None and o.kind is OverrideKind.STOPPED for o in view.overrides)
+    wide = [o for o in view.overrides if o.service is None]
+    special = "; ".join(filter(None, map(_special, wide)))
+    down = any(o.kind is OverrideKind.STOPPED for o in wide)
     if decision.plan.steps:
         bad = next((v for v in decision.verdicts if v.state in _BAD), None)
         if bad is not None:
             return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
-        return StackState.CHANGING, error
+        return StackState.CHANGING, error or special
     asked = all(verdict.state in (ServiceState.STOPPED, ServiceState.HELD) for verdict in decision.verdicts)
     if down or (view.overrides and asked and not any(container.live for container in ours(view))):
-        return StackState.STOPPED, view.overrides[0].reason
+        first = next((o for o in view.overrides if o.kind is not OverrideKind.PINNED), view.overrides[0])
+        return StackState.STOPPED, first.reason
     bad = next((v for v in decision.verdicts if not v.good), None)
     if bad is not None and bad.state is not ServiceState.STARTING:
         return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
-    return StackState.RUNNING, f"its newest text is not in force: {error}" if error else ""
+    newest = f"its newest text is not in force: {error}" if error else ""
+    return StackState.RUNNING, "; ".join(filter(None, (special, newest)))
+
+
+def _special(wide: Override) -> str:
+    """What an override of the whole stack means for one that runs, in words."""
+    match wide.kind:
+        case OverrideKind.PINNED:
+            return f"pinned to revision {wide.value} by {wide.by}"
+        case OverrideKind.RELEASED:
+            return f"released by {wide.by}: the engine restarts it, not stackd"
+        case OverrideKind.HELD | OverrideKind.PAUSED:
+            return f"held: {wide.reason} (by {wide.by})"
+        case OverrideKind.STOPPED | OverrideKind.SCALED:
+            return ""
+        case _:
+            assert_never(wide.kind)
 
 
 def _service(view: View, name: ServiceName, verdict: ServiceVerdict | None, now: Now) -> ServiceStatus:
@@ -115,7 +134,8 @@ def _service(view: View, name: ServiceName, verdict: ServiceVerdict | None, now:
     spec = project.services.get(name) if project else None
     containers = [container for container in ours(view) if container.service == name]
     image = spec.image if spec else (containers[0].image if containers else "")
-    override = next((o for o in view.overrides if o.service in (name, None)), None)
+    scope = [o for o in view.overrides if o.service in (name, None)]
+    override = next((o for o in scope if o.kind is not OverrideKind.PINNED), next(iter(scope), None))
     return ServiceStatus(
         name=name,
         state=verdict.state if verdict else ServiceState.UNKNOWN,

@@ -8,10 +8,11 @@ from __future__ import annotations
 from stackd.core.backoff import next_start
 from stackd.core.desired import Target
 from stackd.core.ends import End, ended
+from stackd.core.follow import followed
 from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, resource_gate
-from stackd.core.slots import Slot
+from stackd.core.slots import Slot, is_finished_job
 from stackd.core.world import World
-from stackd.model.ids import ContainerId, ServiceName
+from stackd.model.ids import ContainerId
 from stackd.model.observed import ContainerState, Health, ObservedContainer
 from stackd.model.override import Request, Verb
 from stackd.model.plan import (
@@ -31,6 +32,8 @@ from stackd.model.spec import RestartCondition, ServiceSpec, UnhealthyAction
 from stackd.translate.names import temporary_name
 
 UNCLEAR = (ContainerState.UNKNOWN, ContainerState.REMOVING)
+OTHER_HANDS = 30.0
+"""Seconds that another hand has for starting what it made."""
 
 
 def final_name(world: World, spec: ServiceSpec, number: int) -> str:
@@ -41,14 +44,30 @@ def final_name(world: World, spec: ServiceSpec, number: int) -> str:
 def fill(world: World, target: Target, slot: Slot, image: Blockers) -> list[Step]:
     """Steps towards a running container in this slot; `image` = what its image still waits for."""
     assert target.spec is not None
-    unclear = [c for c in _all(slot) if c.state in UNCLEAR]
-    if unclear:
+    if any(c.state in UNCLEAR for c in _all(slot)):
         return []
+    hands = _hands_gate(world, slot)
+    return [Step(step.op, (*hands, *step.blocked_by)) for step in _filling(world, target, slot, image)]
+
+
+def _hands_gate(world: World, slot: Slot) -> Blockers:
+    """Another hand has just made a container here (`docker compose up` replaces so): let it go on."""
+    now = world.now
+    for container in _all(slot):
+        left = container.created_at + OTHER_HANDS - now.wall
+        if container.state is ContainerState.CREATED and not container.instance and left > 0:
+            text = f"another hand has just made {container.name}; waiting for it to be started"
+            return (Blocker(BlockerKind.EVIDENCE, text, now.mono + min(left, OTHER_HANDS)),)
+    return ()
+
+
+def _filling(world: World, target: Target, slot: Slot, image: Blockers) -> list[Step]:
+    assert target.spec is not None
     if slot.current is None:
         return _replace(world, target.spec, slot, image) if slot.number <= target.scale else clear(world, slot)
     current = slot.current
     over = _is_at_rest(world, target.spec, current)
-    steps = _adopt(current)
+    steps = _adopt(world, current)
     steps += _stop_others(world, target.spec, slot)
     start = None if over else start_or_restart(world, target.spec, current, _others_live(slot))
     steps += [start] if start is not None else []
@@ -134,11 +153,12 @@ def _paused_gate(slot: Slot) -> Blockers:
     return ()
 
 
-def _adopt(container: ObservedContainer) -> list[Step]:
+def _adopt(world: World, container: ObservedContainer) -> list[Step]:
     if container.engine_policy in ("", "no"):
         return []
     why = Reason(Why.ADOPTED, f"stackd restarts it now, not the engine (its policy was {container.engine_policy})")
-    return [Step(UpdateRestartPolicy(container.service, container.id, "no", 0, why))]
+    gates = failure_gate(world, f"update:{container.id}", "")
+    return [Step(UpdateRestartPolicy(container.service, container.id, "no", 0, why), gates)]
 
 
 def _stop_others(world: World, spec: ServiceSpec, slot: Slot) -> list[Step]:
@@ -192,9 +212,13 @@ def _due(world: World, spec: ServiceSpec) -> float | None:
 def _asked(world: World, container: ObservedContainer) -> Request | None:
     """The request, if any, that wants another run than this one."""
     for request in world.view.requests:
-        if container.incarnation in request.targets:
+        if container.incarnation in request.targets and not _is_kept_finished(world, request, container):
             return request
     return None
+
+
+def _is_kept_finished(world: World, request: Request, container: ObservedContainer) -> bool:
+    return request.verb is Verb.UP and is_finished_job(world.view, container)
 
 
 def start_or_restart(world: World, spec: ServiceSpec, container: ObservedContainer, busy: bool) -> Step | None:
@@ -224,6 +248,8 @@ def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContaine
     condemned = world.view.condemned.get(container.id)
     if how.end is End.OWN and how.restart and condemned is not None:
         return Reason(condemned.why, how.detail), ()
+    if how.end is End.OWN and how.restart:
+        return Reason(Why.DEPENDENCY_RESTARTED, how.detail), ()
     if how.end is End.OWN:
         return Reason(Why.REQUESTED, f"it was stopped by stackd: {how.detail}"), ()
     due = _due(world, spec)
@@ -273,14 +299,6 @@ def _until(due: float, now: float, text: str) -> Blockers:
 
 
 def _follow(world: World, spec: ServiceSpec, container: ObservedContainer) -> Step | None:
-    """`depends_on: restart: true`: a dependency that started after us was restarted or replaced."""
-    for dependency in spec.depends_on:
-        if dependency.restart and _restarted_after(world, dependency.service, container):
-            why = Reason(Why.DEPENDENCY_RESTARTED, f"{dependency.service} was restarted")
-            return stop(world, container, why, restart=True, blockers=dependency_gate(world, spec))
-    return None
-
-
-def _restarted_after(world: World, name: ServiceName, container: ObservedContainer) -> bool:
-    currents = [slot.current for slot in world.slots_of(name) if slot.current is not None]
-    return any(c.running and c.started_at > container.started_at for c in currents)
+    """A container whose namespace it shares, or a dependency with `restart: true`, began another run."""
+    cause = followed(world, spec, container)
+    return stop(world, container, cause[0], restart=True, blockers=cause[1]) if cause is not None else None

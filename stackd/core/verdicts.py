@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from stackd.core.backoff import is_crash_looping
 from stackd.core.desired import Target, Want
 from stackd.core.ends import End, ended
+from stackd.core.hands import how_it_was_paused
 from stackd.core.world import World
 from stackd.model.observed import ContainerState, Health, ObservedContainer
 from stackd.model.plan import (
@@ -149,6 +150,8 @@ def _plain_state(world: World, target: Target, containers: list[ObservedContaine
 
 
 def _plain_detail(world: World, target: Target, containers: list[ObservedContainer], state: ServiceState) -> str:
+    if state is ServiceState.PAUSED:
+        return next((how_it_was_paused(world.view, c) for c in containers if c.state is ContainerState.PAUSED), "")
     if state not in (ServiceState.EXITED, ServiceState.UNHEALTHY) or target.spec is None:
         return ""
     if state is ServiceState.UNHEALTHY:

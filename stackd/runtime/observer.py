@@ -190,6 +190,8 @@ class Observer:
     async def _images(self, stack: StackName, seen: _Seen, stale: bool) -> dict[str, ObservedImage | None]:
         project = self._project(stack)
         wanted = {spec.image for spec in project.services.values()} if project else set()
+        pinned = self._store.view(stack).pinned if stack in self._store.names() else None
+        wanted |= set(pinned.images.values()) if pinned is not None else set()
         if stale:
             seen.images = {}
         missing = sorted(ref for ref in wanted if seen.images.get(ref) is None)

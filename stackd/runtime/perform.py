@@ -6,11 +6,12 @@ Law: nothing is decided here; symbols are bound to what the view shows, the call
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from stackd.core.desired import wanted
-from stackd.core.slots import assign, build_digest, made_from
+from stackd.core.sharing import made_from
+from stackd.core.slots import assign, build_digest
 from stackd.engine.base import CreateRequest, Engine, Progress
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId, ServiceName
@@ -124,7 +125,8 @@ def create_request(view: View, op: CreateContainer, now: Now) -> CreateRequest:
     project = _project(view)
     seen = view.observed
     assert seen is not None
-    image = seen.images.get(op.spec.image)
+    pinned = view.pinned.images.get(op.service, "") if view.pinned is not None else ""
+    image = seen.images.get(pinned or op.spec.image)
     if image is None:
         raise EngineError(EngineErrorKind.CONFLICT, f"image {op.spec.image} is not there any more")
     ids = {network.name: network.id for network in seen.networks}
@@ -139,7 +141,8 @@ def create_request(view: View, op: CreateContainer, now: Now) -> CreateRequest:
         inherited=_inherited(op.spec, _replaced(view, op), image.volumes),
         replaces=op.replaces,
     )
-    made = create_body(op.spec, project, op.number, bindings, view.host.api_version)
+    spec = replace(op.spec, image=pinned) if pinned else op.spec
+    made = create_body(spec, project, op.number, bindings, view.host.api_version)
     return CreateRequest(made.name, made.body, made.platform, made.connects)
 
 

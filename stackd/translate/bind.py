@@ -212,6 +212,8 @@ def _host_config(
     host: dict[str, Json] = {
         "RestartPolicy": {"Name": "no"},
         "NetworkMode": _network_mode(spec, project, bindings),
+        "IpcMode": _shared(spec.ipc, bindings),
+        "PidMode": _shared(spec.pid, bindings),
         "Binds": list[Json](binds),
         "Mounts": list[Json](mounted),
         "Tmpfs": dict[str, Json](spec.tmpfs),
@@ -233,12 +235,17 @@ def _port_bindings(spec: ServiceSpec) -> dict[str, Json]:
 
 
 def _network_mode(spec: ServiceSpec, project: Project, bindings: Bindings) -> str:
-    if spec.network_mode.startswith("service:"):
-        parent = bindings.parents.get(ServiceName(spec.network_mode.removeprefix("service:")))
-        return f"container:{parent[0][0]}" if parent else spec.network_mode
     if spec.network_mode or not spec.networks:
-        return spec.network_mode or "none"
+        return _shared(spec.network_mode, bindings) or "none"
     return _network(project, spec.networks[0].network)
+
+
+def _shared(mode: str, bindings: Bindings) -> str:
+    """A namespace in the engine's words: `service:NAME` is the id of that service's container."""
+    if not mode.startswith("service:"):
+        return mode
+    parent = bindings.parents.get(ServiceName(mode.removeprefix("service:")))
+    return f"container:{parent[0][0]}" if parent else mode
 
 
 def _volumes_from(spec: ServiceSpec, bindings: Bindings) -> list[str]:

@@ -37,6 +37,8 @@ class Body:
     mounts: tuple[WantedMount, ...]
     volumes_from: tuple[str, ...]
     network_mode: str
+    ipc_mode: str
+    pid_mode: str
     host_ports: tuple[tuple[str, str, str], ...]
 
 
@@ -59,6 +61,8 @@ def read_body(request: CreateRequest) -> Body:
         mounts=(*_binds(host), *_mounts(host), *(WantedMount("volume", "", path) for path in node["Volumes"].names())),
         volumes_from=host.texts("VolumesFrom"),
         network_mode=host.text("NetworkMode"),
+        ipc_mode=host.text("IpcMode"),
+        pid_mode=host.text("PidMode"),
         host_ports=tuple(_ports(host)),
     )
 

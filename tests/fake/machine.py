@@ -233,7 +233,14 @@ class Machine:
         if oom:
             self.emit(container, EventKind.OOM)
         self._tell_end(container, code)
+        self._end_children(container)
         self._follow_policy(container)
+
+    def _end_children(self, container: FakeContainer) -> None:
+        """Whoever lives in its pid namespace is killed with its first process, a moment later (behaviour.md 6)."""
+        for child in self.containers.values():
+            if child.live and child.pid_mode == f"container:{container.id}":
+                self._process_gone_soon(child, 128 + KILL)
 
     def _tell_end(self, container: FakeContainer, code: int) -> None:
         """20.10: `die`, then the teardown; later ones: the teardown, [`stop`], `die`."""

@@ -39,7 +39,9 @@ def create_container(machine: Machine, request: CreateRequest) -> ContainerId:
         networks={name: NetworkId("") for name in _networks(body)},
         mounts=tuple(_mounts(machine, body, image)),
         volumes_from=body.volumes_from,
-        network_mode=_network_mode(machine, body),
+        network_mode=_resolved(machine, body.network_mode) or (body.endpoints[0] if body.endpoints else "default"),
+        ipc_mode=_resolved(machine, body.ipc_mode) or "private",
+        pid_mode=_resolved(machine, body.pid_mode),
         host_ports=body.host_ports,
         platform=request.platform,
     )
@@ -71,11 +73,11 @@ def _check(machine: Machine, request: CreateRequest, body: Body) -> FakeImage:
     return image
 
 
-def _network_mode(machine: Machine, body: Body) -> str:
+def _resolved(machine: Machine, mode: str) -> str:
     """The engine resolves `container:<name>` to the id at create."""
-    if body.network_mode.startswith("container:"):
-        return f"container:{machine.find(body.network_mode.removeprefix('container:')).id}"
-    return body.network_mode or (body.endpoints[0] if body.endpoints else "default")
+    if mode.startswith("container:"):
+        return f"container:{machine.find(mode.removeprefix('container:')).id}"
+    return mode
 
 
 def _networks(body: Body) -> tuple[str, ...]:

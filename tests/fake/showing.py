@@ -73,6 +73,8 @@ def observed(container: FakeContainer) -> ObservedContainer:
         mounts=tuple(sorted(container.mounts, key=lambda mount: (mount.target, mount.source))),
         volumes_from=container.volumes_from,
         network_mode=container.network_mode,
+        ipc_mode=container.ipc_mode,
+        pid_mode=container.pid_mode,
         depends_on=told.depends_on,
         ports=published(container),
     )

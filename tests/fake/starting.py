@@ -19,7 +19,7 @@ def start(machine: Machine, container: FakeContainer) -> None:
         raise refuse(EngineErrorKind.CONFLICT, "cannot start a paused container, try unpause instead", 409)
     if container.state in (ContainerState.RUNNING, ContainerState.RESTARTING):
         return
-    _parent(machine, container)
+    _parents(machine, container)
     _networks(machine, container)
     _ports(machine, container)
     manner = machine.choose(container)
@@ -32,18 +32,24 @@ def start(machine: Machine, container: FakeContainer) -> None:
     machine.begin_run(container)
 
 
-def _parent(machine: Machine, container: FakeContainer) -> None:
-    if not container.network_mode.startswith("container:"):
-        return
-    which = container.network_mode.removeprefix("container:")
-    parent = machine.containers.get(ContainerId(which))
-    if parent is None:
-        container.exit_code, container.error = _START_REFUSED, f"No such container: {which}"
-        raise refuse(EngineErrorKind.MISSING, container.error, 404)
-    if not parent.live:
-        message = f"cannot join network of a non running container: {which}"
-        container.exit_code, container.error = _START_REFUSED, message
-        raise refuse(EngineErrorKind.CONFLICT, message, 409)
+def _parents(machine: Machine, container: FakeContainer) -> None:
+    """A namespace can be joined only while its owner runs; an IPC namespace only if its owner shares it."""
+    for kind, mode in (("network", container.network_mode), ("ipc", container.ipc_mode), ("pid", container.pid_mode)):
+        if not mode.startswith("container:"):
+            continue
+        which = mode.removeprefix("container:")
+        parent = machine.containers.get(ContainerId(which))
+        if parent is None:
+            container.exit_code, container.error = _START_REFUSED, f"No such container: {which}"
+            raise refuse(EngineErrorKind.MISSING, container.error, 404)
+        if not parent.live:
+            message = f"cannot join {kind} namespace of a non running container: {which}"
+            container.exit_code, container.error = _START_REFUSED, message
+            raise refuse(EngineErrorKind.CONFLICT, message, 409)
+        if kind == "ipc" and parent.ipc_mode != "shareable":
+            message = f"cannot join IPC of container {which}: non-shareable IPC (hint: use IpcMode:shareable)"
+            container.exit_code, container.error = _START_REFUSED, message
+            raise refuse(EngineErrorKind.BAD_REQUEST, message, 400)
 
 
 def _networks(machine: Machine, container: FakeContainer) -> None:
