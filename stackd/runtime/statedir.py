@@ -30,7 +30,11 @@ class StateDir:
     def secure(self) -> None:
         """Make sure that it is ours, before anything is written. Raises OSError or StateError as long as it is not."""
         if self.lock is None:
-            found = open_state_dir(self.path)
+            try:
+                found = open_state_dir(self.path)
+            except StateError as error:
+                self.problem = str(error)
+                raise
             if found.problem:
                 raise OSError(found.problem)
             self.lock = found.lock
