@@ -43,8 +43,9 @@ def _place(file: str, line: int, column: int) -> str:
 
 def why_lines(view: WhyView, paint: Paint = plain) -> list[str]:
     """The headline, the chain of causes, what comes next."""
-    state = paint(style_of(view["state"]), view["state"])
-    lines = [f"{paint('name', clean(view['service']))}: {state}: {clean(view['headline'])}"]
+    headline = clean(view["headline"])
+    named = headline if view["service"] in headline else f"{clean(view['service'])}: {headline}"
+    lines = [paint(style_of(view["state"]), named)]
     lines += _indented([_link_row(link) for link in view["chain"]], paint)
     if view["next"]:
         lines.append(f"next: {clean(view['next'])}")
@@ -53,7 +54,8 @@ def why_lines(view: WhyView, paint: Paint = plain) -> list[str]:
 
 def _link_row(link: LinkView) -> list[Cell]:
     place = _place(link["file"], link["line"], link["column"])
-    return [(_moment(link["at"]), "dim"), (link["kind"], "busy"), (f"{link['text']}{place}", "")]
+    text = link["text"] if place in link["text"] else f"{link['text']}{place}"
+    return [(_moment(link["at"]), "dim"), (link["kind"], "busy"), (text, "")]
 
 
 def _indented(rows: Sequence[Sequence[Cell]], paint: Paint) -> list[str]:
@@ -120,10 +122,9 @@ def bundle_lines(view: BundleView, paint: Paint = plain) -> list[str]:
 
 def _changes(view: BundleView, paint: Paint) -> list[str]:
     """What was edited since it last ran well."""
-    if view["stable_at"] is None:
-        since = "before it (it never ran well)"
-    else:
-        since = f"since it last ran well ({_moment(view['stable_at'])})"
+    if view["stable_at"] is None and not view["changes"]:
+        return ["it is not known to have run well before"]
+    since = f"since it last ran well ({_moment(view['stable_at'])})" if view["stable_at"] else "before it"
     if not view["changes"]:
         return [f"changed {since}: nothing"]
     return ["", f"changed {since}:", *(f"  {paint('busy', _change(change))}" for change in view["changes"])]

@@ -212,7 +212,7 @@ def _service_detail(service: ServiceView, now: float) -> str:
     if left > 0:
         words.append(f"failure {service['restart']['attempt']}, next try in {math.ceil(left)}s")
     override = service["override"]
-    if override is not None and not words:
+    if override is not None and override["kind"] != "pinned" and not words:
         words.append(override_line(override))
     if service["image_outdated"]:
         words.append("a newer image is here: `stackd up` takes it")
@@ -322,7 +322,8 @@ def operation_line(operation: OperationView) -> str:
     what = " ".join((operation["verb"], operation["stack"], *operation["services"]))
     outcome: str = operation["state"]
     if operation["state"] == "succeeded":
-        outcome = "done" if operation["changed"] else "nothing to do"
+        done = operation["changed"] or operation["verb"] in ("adopt", "release")
+        outcome = "done" if done else "nothing to do"
     return clean(f"{what}: {outcome}" + (f" ({operation['detail']})" if operation["detail"] else ""))
 
 

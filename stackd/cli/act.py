@@ -96,9 +96,10 @@ def hold_command(stack: str, services: tuple[str, ...], reason: str, length: flo
     if as_json:
         out_json(held)
         return
-    release = " ".join(("stackd resume", stack, *services))
     end = f" until {held[0]['until']}" if held[0]["until"] else ""
-    out(f"held{end}: {name}; release it: {release}" for name in services or (stack,))
+    out(f"held{end}: {name}; release it: stackd resume {stack} {name}" for name in services)
+    if not services:
+        out([f"held{end}: {stack}; release it: stackd resume {stack}"])
 
 
 @click.command("resume")
@@ -116,6 +117,8 @@ def resume_command(stack: str, services: tuple[str, ...], as_json: bool) -> None
     """
     daemon = client()
     checked_services(daemon, stack, services)
+    if not services:
+        _check_resumable(daemon.stack(stack))
     released = [daemon.send("DELETE", path) for path in _scopes(stack, services)]
     if as_json:
         out_json(released)
@@ -124,6 +127,16 @@ def resume_command(stack: str, services: tuple[str, ...], as_json: bool) -> None
         out([f"{name}: " + ("released" if answer == {"changed": True} else "was neither held nor stopped")])
     if not services and released == [{"changed": False}]:
         out(_still_held(daemon, stack))
+
+
+def _check_resumable(stack: StackView) -> None:
+    """A rollback and a release are overrides too, and not what `resume` is for: it would surprise."""
+    kinds = {entry["kind"] for entry in stack["overrides"] if entry["service"] is None}
+    if "released" in kinds:
+        raise Stop(Exit.FAILED, f"{stack['name']} was released; take it back: stackd adopt {stack['name']}")
+    if kinds == {"pinned"}:
+        name = stack["name"]
+        raise Stop(Exit.FAILED, f"{name} is neither held nor stopped; its rollback ends with: stackd up {name}")
 
 
 def _still_held(daemon: Client, stack: str) -> list[str]:

@@ -57,16 +57,11 @@ def _what_comes(folder: Path) -> list[str]:
     if mine is None:
         return ["stackd reads it within a minute and starts its services; watch it: stackd status"]
     found = [line for entry in mine["diagnostics"] for line in diagnostic_lines(entry)]
-    if any(entry["severity"] == "error" for entry in mine["diagnostics"]):
-        return [
-            *found,
-            f"stackd starts {mine['name']} as soon as the file is right; watch it: stackd status {mine['name']}",
-        ]
     return [*found, *_by_overrides(mine)]
 
 
 def _by_overrides(stack: StackView) -> list[str]:
-    """What stackd does with a stack now, given what was asked for it before."""
+    """What stackd does with a stack now, given what was asked for it before, and whether its files are right."""
     from stackd.api.text import override_line
 
     name = stack["name"]
@@ -76,7 +71,9 @@ def _by_overrides(stack: StackView) -> list[str]:
         return [*told, f"the engine keeps {name}; take it back: stackd adopt {name}"]
     if kinds & {"stopped", "held", "paused"}:
         return [*told, f"stackd leaves it so; start it: stackd up {name}"]
-    return [*told, f"stackd starts {name} now; watch it: stackd status {name}"]
+    wrong = any(entry["severity"] == "error" for entry in stack["diagnostics"])
+    when = "as soon as the file is right" if wrong else "now"
+    return [*told, f"stackd starts {name} {when}; watch it: stackd status {name}"]
 
 
 def _link(link: Path, folder: Path) -> bool:

@@ -64,7 +64,16 @@ def adopt_command(name: str | None, timeout: float, detach: bool, as_json: bool)
     stack = _named(daemon, name)
     operation = asked_for(daemon, stack, "adopt")
     if carried_out(daemon, operation, timeout, detach=detach, as_json=as_json) and not as_json:
-        out([f"stackd keeps {stack} from now on: stackd status {stack}"])
+        out([f"stackd keeps {stack} from now on: stackd status {stack}", *_held(daemon, stack)])
+
+
+def _held(daemon: Client, stack: str) -> list[str]:
+    """What is left as it is, because to keep it would change it."""
+    return [
+        f"{entry['service']} is held: {entry['reason']}; make it as its file says: stackd up {stack} {entry['service']}"
+        for entry in daemon.stack(stack)["overrides"]
+        if entry["service"] and entry["kind"] == "held"
+    ]
 
 
 def _list(daemon: Client, *, as_json: bool) -> None:

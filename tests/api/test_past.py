@@ -77,7 +77,7 @@ async def test_why_tells_the_chain_with_times_and_places() -> None:
         remember(api)
         text = (await api.get("/v1/stacks/blog/services/web/why", Accept="text/plain")).text
         assert text.splitlines() == [
-            "web: backing_off: it exits at once since its image was edited",
+            "web: it exits at once since its image was edited",
             "  2023-11-14T22:12:20Z  edit     image: web:1 -> web:2 (/srv/blog/compose.yaml:4:12)",
             "  2023-11-14T22:12:22Z  call     started blog-web-1",
             "  now                   waiting  the third try is due",

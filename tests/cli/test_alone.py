@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from stackd.cli.exits import MEANING, Exit
 from stackd.cli.main import COMMANDS, stackd
+from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import StackName
 from stackd.model.override import Override, OverrideKind
 from tests.api.world import serving
@@ -227,6 +228,18 @@ async def test_add_of_a_stack_that_is_down_does_not_say_that_it_starts(tmp_path:
             assert lines[1] == f"the stack is {kind} by me since 2023-11-14T22:13:20.000Z: asked for"
             assert lines[2].endswith(way)
             assert "now" not in lines[2]
+
+
+async def test_add_of_a_stack_that_is_down_and_has_errors_tells_both(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    down = Override(StackName("shop"), None, OverrideKind.STOPPED, "asked for", "me", NOON)
+    found = Diagnostic("bad-port", "found x", Span("/srv/compose.yaml", 3, 5), Severity.ERROR)
+    for overrides, way in (((down,), "start it: stackd up shop"), ((), "as soon as the file is right; ")):
+        async with serving(replace(stack("shop"), folder=str(made), overrides=overrides, diagnostics=(found,))) as api:
+            api.control.stacks_dirs = (str(tmp_path / "stacks"),)
+            text = (await Cli(tmp_path, api.path)("add", "app")).out
+            assert "/srv/compose.yaml:3:5: error[bad-port]: found x\n" in text
+            assert way in text.splitlines()[-1]
 
 
 async def test_remove_tells_that_adopted_containers_run_on(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from stackd.model.ids import OperationId, ServiceName, StackName
-from stackd.model.override import OperationState, OverrideKind
+from stackd.model.override import OperationState, Override, OverrideKind
 from stackd.model.record import Adoptable
 from tests.api.test_past import REASON, WEB, remember
 from tests.cli.test_with_daemon import done, world
 from tests.fake.control import service, stack
-from tests.fake.past import crashed
+from tests.fake.past import NOON, crashed
 
 
 async def test_why_tells_headline_chain_and_what_comes_next(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ async def test_why_tells_headline_chain_and_what_comes_next(tmp_path: Path) -> N
         ended = await stackd("why", "blog", "web")
         assert (ended.code, ended.err) == (0, "")
         assert ended.out.splitlines() == [
-            "web: backing_off: it exits at once since its image was edited",
+            "web: it exits at once since its image was edited",
             "  2023-11-14T22:12:20Z  edit     image: web:1 -> web:2 (/srv/blog/compose.yaml:4:12)",
             "  2023-11-14T22:12:22Z  call     started blog-web-1",
             "  now                   waiting  the third try is due",
@@ -33,8 +33,8 @@ async def test_why_tells_headline_chain_and_what_comes_next(tmp_path: Path) -> N
 async def test_a_service_alone_will_do_while_only_one_stack_has_it(tmp_path: Path) -> None:
     async with world(tmp_path, stack(), stack("shop", service("till"))) as (api, stackd):
         remember(api)
-        assert (await stackd("why", "web")).out.startswith(f"web: backing_off: {REASON.headline}\n")
-        assert (await stackd("why", "shop")).out.startswith("till: running: ")
+        assert (await stackd("why", "web")).out.startswith(f"web: {REASON.headline}\n")
+        assert (await stackd("why", "shop")).out.startswith("till: ")
         assert len((await stackd("crashes", "web")).out.splitlines()) == 4
         api.control.put(stack("shop", service("web")))
         ended = await stackd("why", "web")
@@ -64,7 +64,7 @@ async def test_crashes_of_a_stack_without_any_says_so(tmp_path: Path) -> None:
 
 async def test_a_crash_without_a_change_says_so(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
-        for number, stable_at, told in ((1, None, "before it (it never ran well): nothing"), (2, 1.7e9, "Z): nothing")):
+        for number, stable_at, told in ((1, None, "not known to have run well before"), (2, 1.7e9, "Z): nothing")):
             api.control.bundles = [replace(crashed(number), changes=(), stable_at=stable_at)]
             assert f"{told}\n" in (await stackd("crashes", "blog", str(number))).out
 
@@ -151,6 +151,29 @@ async def test_release_says_what_it_means_and_adopt_takes_it_back(tmp_path: Path
         assert "the stack is released by uid" in (await stackd("status", "blog")).out
         assert (await stackd("adopt", "blog")).code == 0
         assert not api.control.stacks()[0].overrides
+
+
+async def test_adopt_tells_what_it_leaves_as_it_is(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.answers = done
+        held = Override(StackName("shop"), WEB, OverrideKind.HELD, "its container differs from its file", "me", NOON)
+        api.control.projects.append(Adoptable(StackName("shop"), "/srv/shop", (), (WEB,), 1, 1))
+        api.control.when_adopted = replace(stack("shop"), overrides=(held,))
+        assert (await stackd("adopt", "shop")).out.splitlines()[-1] == (
+            "web is held: its container differs from its file; make it as its file says: stackd up shop web"
+        )
+
+
+async def test_resume_ends_neither_a_rollback_nor_a_release(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        remember(api)
+        await api.control.rollback(StackName("blog"), 1, "me")
+        ended = await stackd("resume", "blog")
+        assert (ended.code, "its rollback ends with: stackd up blog" in ended.err) == (1, True)
+        await api.control.release(StackName("blog"), "me")
+        ended = await stackd("resume", "blog")
+        assert (ended.code, "take it back: stackd adopt blog" in ended.err) == (1, True)
+        assert api.control.stacks()[0].overrides[0].kind is OverrideKind.RELEASED
 
 
 @pytest.mark.parametrize(

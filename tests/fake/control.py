@@ -86,6 +86,10 @@ def stack(name: str = "blog", *services: ServiceStatus, state: StackState = Stac
     )
 
 
+def _stack_named(name: str) -> StackStatus:
+    return stack(name)
+
+
 class FakeControl:
     """See the module."""
 
@@ -110,6 +114,7 @@ class FakeControl:
         self.diffs: dict[tuple[int, int | None], tuple[str, ...]] = {}
         self.projects: list[Adoptable] = []
         self.rolled_back: list[int | None] = []
+        self.when_adopted: StackStatus | None = None
         self.stacks_dirs: tuple[str, ...] = ("/srv",)
         self.waiters = 0
         """How many wait for an operation or for the history."""
@@ -294,6 +299,8 @@ class FakeControl:
             raise RequestError(404, "not_adoptable", f'there is no project "{stack}" to adopt')
         elif project.obstacle:
             raise RequestError(409, "not_adoptable", f"{stack}: {project.obstacle}")
+        else:
+            self.put(self.when_adopted or _stack_named(stack))
         return await self._ask(stack, Verb.ADOPT, (), by)
 
     async def release(self, stack: StackName, by: str) -> Operation:
