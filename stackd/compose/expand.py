@@ -7,6 +7,7 @@ compose's canonical model. What this module does NOT do: defaults, paths and nam
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 
 from stackd.compose.report import REDACTED, Report, quote
 from stackd.compose.scalars import go_text
@@ -65,12 +66,17 @@ class _Service:
         build = service.get("build")
         if isinstance(build, Scalar):
             service.entries["build"] = _fields(build, context=build.value)
+        secrets = build.get("secrets") if isinstance(build, Map) else None
+        if isinstance(secrets, Seq):
+            secrets.items = [
+                _fields(one, source=one.value) if isinstance(one, Scalar) else one for one in secrets.items
+            ]
         for key in ("networks", "models"):
             node = service.get(key)
             if isinstance(node, Seq):
                 service.entries[key] = _names(node)
-        self._each("secrets", lambda node: _fields(node, source=node.value))
-        self._each("configs", lambda node: _fields(node, source=node.value))
+        _each(service, "secrets", lambda node: _fields(node, source=node.value))
+        _each(service, "configs", lambda node: _fields(node, source=node.value))
         for key in ("label_file", "dns"):
             node = service.get(key)
             if isinstance(node, Scalar):
@@ -86,11 +92,15 @@ class _Service:
         self._ports()
         self._volumes()
         self._devices()
-
-    def _each(self, key: str, long: object) -> None:
-        node = self._service.get(key)
-        if isinstance(node, Seq) and callable(long):
-            node.items = [long(item) if isinstance(item, Scalar) else item for item in node.items]
+        hooks = service.get("pre_start")
+        for at, hook in enumerate(hooks.items if isinstance(hooks, Seq) else ()):
+            if isinstance(hook, Map):
+                _Service(hook, (*self._path, "pre_start", str(at)), self._report).expand()
+        develop = service.get("develop")
+        watch = develop.get("watch") if isinstance(develop, Map) else None
+        for trigger in watch.items if isinstance(watch, Seq) else ():
+            if isinstance(trigger, Map) and "x-initialSync" in trigger.entries:  # its name before it was one
+                trigger.entries.setdefault("initial_sync", trigger.entries["x-initialSync"])
 
     def _depends_on(self) -> None:
         node = self._service.get("depends_on")
@@ -178,6 +188,12 @@ class _Service:
                 )
                 continue
             node.items[at] = _fields(item, source=source, target=target, permissions=permissions)
+
+
+def _each(owner: Map, key: str, long: Callable[[Scalar], Map]) -> None:
+    node = owner.get(key)
+    if isinstance(node, Seq):
+        node.items = [long(item) if isinstance(item, Scalar) else item for item in node.items]
 
 
 def _why(wrong: ValueError, item: Scalar) -> str:

@@ -132,7 +132,7 @@ _TRIGGER = (
     Field("initial_sync", boolean),
 )  # fmt: skip
 
-SERVICE: tuple[Field, ...] = (
+_SERVICE: tuple[Field, ...] = (
     Field("profiles", texts),
     Field("annotations", pairs),
     Field("attach", boolean, keep=True),
@@ -184,9 +184,13 @@ SERVICE: tuple[Field, ...] = (
     Field("sysctls", pairs), Field("tmpfs", texts), Field("tty", boolean), Field("ulimits", table(ulimit)),
     Field("use_api_socket", boolean), Field("user", text), Field("userns_mode", text), Field("uts", text),
     Field("volumes", many(record(_MOUNT))), Field("volumes_from", texts), Field("working_dir", text),
-    Field("pre_start", many(record(_HOOK))), Field("post_start", many(record(_HOOK))), Field("pre_stop",
-    many(record(_HOOK))),
 )  # fmt: skip
+SERVICE: tuple[Field, ...] = (
+    *_SERVICE,
+    Field("pre_start", many(record((*_SERVICE, Field("per_replica", boolean))))),
+    Field("post_start", many(record(_HOOK))),
+    Field("pre_stop", many(record(_HOOK))),
+)
 
 _POOL = (
     Field("subnet", text), Field("gateway", text), Field("ip_range", text), Field("aux_addresses", pairs)

@@ -59,7 +59,15 @@ def _fast_json(value: Json) -> str:
 
 
 def shown_binds(service: Mapping[str, Json], *, v2: bool) -> dict[str, Json]:
-    """The volumes with `create_host_path` shown as the dialect does: v5 only when false, v2 only when true."""
+    """What has volumes, with `create_host_path` shown as the dialect does: v5 only when false, v2 only when true."""
+    hooks = service.get("pre_start")
+    shown: dict[str, Json] = _binds(service, v2=v2)
+    if isinstance(hooks, list):
+        shown["pre_start"] = [{**hook, **_binds(hook, v2=v2)} if isinstance(hook, dict) else hook for hook in hooks]
+    return shown
+
+
+def _binds(service: Mapping[str, Json], *, v2: bool) -> dict[str, Json]:
     volumes = service.get("volumes")
     if not isinstance(volumes, list):
         return {}

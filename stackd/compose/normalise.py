@@ -16,7 +16,7 @@ from stackd.compose.expand import clean_path
 from stackd.compose.interpolate import to_bool
 from stackd.compose.remote import is_remote
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, any_secret, is_null
+from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, any_secret, copied, is_null
 
 _WINDOWS = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
@@ -131,6 +131,9 @@ def _paths(service: Map, around: _Around) -> None:
     for trigger in items(develop.get("watch")) if isinstance(develop, Map) else ():
         if isinstance(trigger, Map):
             _resolve(trigger, "path", around)
+    for hook in items(service.get("pre_start")):
+        if isinstance(hook, Map):
+            _paths(hook, around)
     extends = service.get("extends")
     if isinstance(extends, Map) and not is_remote(text(extends.get("file"))):
         _resolve(extends, "file", around)
@@ -154,6 +157,9 @@ def _top_paths(root: Map, around: _Around) -> None:
             volume.get("driver_opts") if isinstance(volume, Map) and text(volume.get("driver")) == "local" else None
         )
         if isinstance(options, Map) and text(options.get("o")) == "bind":
+            device = options.get("device")
+            if isinstance(device, Scalar) and device.value == "":  # seen from the folder, it is the folder
+                options.entries["device"] = Scalar(around.folder, device.span, device.secret)
             _resolve(options, "device", around)
 
 
@@ -169,12 +175,28 @@ def _networks(root: Map) -> None:
             used = used or service.span
         elif "default" in node.entries:
             used = used or node.span
+        _before(service)
     if used is not None:
         table = root.get("networks")
         if not isinstance(table, Map):
             table = Map({}, used)
             root.entries["networks"] = table
         _default(table, "default", None)
+
+
+def _before(service: Map) -> None:
+    """What runs before a service has its image and stands on its networks, unless it says otherwise."""
+    for hook in items(service.get("pre_start")):
+        if not isinstance(hook, Map):
+            continue
+        image, networks, own = service.get("image"), service.get("networks"), hook.get("networks")
+        if image is not None:
+            hook.entries.setdefault("image", copied(image))
+        if isinstance(networks, Map):
+            mine = own if isinstance(own, Map) else Map({}, networks.span)
+            for key, item in networks.entries.items():
+                mine.entries.setdefault(key, copied(item))
+            hook.entries["networks"] = mine
 
 
 def _service(service: Map, variables: Variables) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from stackd.compose.schema import Anything, Either, Leaf, ListOf, Parsed, Record, Rule, Table, Text
+from stackd.compose.schema import Anything, Context, Either, Leaf, ListOf, Parsed, Record, Rule, Table, Text
+from stackd.compose.tree import Node, Path
 from stackd.compose.units import parse_bytes, parse_duration
 
 _NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
@@ -200,6 +201,22 @@ _HOOK_FIELDS: dict[str, Rule] = {
     "command": COMMAND, "user": TEXT, "privileged": BOOL, "working_dir": TEXT, "environment": PAIRS
 }  # fmt: skip
 HOOKS = ListOf(_record(_HOOK_FIELDS, "command"))
+_NOT_BEFORE = (
+    "develop", "deploy", "attach", "build", "container_name", "depends_on", "expose", "extends", "provider",
+    "external_links", "healthcheck", "links", "ports", "pre_start", "post_start", "pre_stop", "profiles", "restart",
+    "scale", "stdin_open", "tty",
+)  # fmt: skip
+"""What a container that runs before the service cannot have."""
+
+
+class _PreStart(Rule):
+    """A container that runs before the service: almost a service itself."""
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        fields = {key: rule for key, rule in SERVICE.fields.items() if key not in _NOT_BEFORE}
+        return _record({**fields, "per_replica": BOOL}).check(node, path, context)
+
+
 _BLKIO = ListOf(_record({"path": TEXT, "rate": INT}, extensions=False))
 _PULL = re.compile(r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+")
 _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -263,7 +280,7 @@ SERVICE = _record(
         "pids_limit": NUMBER,
         "platform": TEXT,
         "ports": ListOf(PORT),
-        "pre_start": ListOf(_record({**_HOOK_FIELDS, "image": TEXT, "per_replica": BOOL})),
+        "pre_start": ListOf(_PreStart()),
         "post_start": HOOKS, "pre_stop": HOOKS,
         "privileged": BOOL,
         "profiles": TEXTS,
@@ -281,8 +298,8 @@ SERVICE = _record(
     },
     later="develop annotations blkio_config cap_add cap_drop cgroup cgroup_parent cpu_count cpu_percent "
     "cpu_shares cpu_quota cpu_period cpu_rt_period cpu_rt_runtime cpus cpuset credential_spec device_cgroup_rules "
-    "devices dns dns_opt dns_search domainname label_file provider extra_hosts gpus group_add ipc isolation logging "
-    "mem_limit mem_reservation mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pid pids_limit "
+    "devices dns dns_opt dns_search domainname label_file provider extra_hosts gpus group_add isolation logging "
+    "mem_limit mem_reservation mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pids_limit "
     "pre_start post_start pre_stop privileged pull_refresh_after read_only runtime security_opt shm_size "
     "sysctls storage_opt ulimits use_api_socket uts userns_mode",
 )  # fmt: skip
