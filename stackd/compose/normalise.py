@@ -195,7 +195,12 @@ def _before(service: Map) -> None:
         if isinstance(networks, Map):
             mine = own if isinstance(own, Map) else Map({}, networks.span)
             for key, item in networks.entries.items():
-                mine.entries.setdefault(key, copied(item))
+                given = mine.get(key)
+                if isinstance(given, Map) and isinstance(item, Map):
+                    for word, value in item.entries.items():
+                        given.entries.setdefault(word, copied(value))
+                else:
+                    mine.entries[key] = copied(item)
             hook.entries["networks"] = mine
 
 
