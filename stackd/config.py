@@ -89,6 +89,15 @@ class SupervisionConfig(_Section):
     on_external_stop: Literal["hold", "restart"] = "hold"
     """A container stopped by another hand (`docker stop`): leave it and say so, or start it again."""
 
+    on_external_remove: Literal["recreate", "hold"] = "recreate"
+    """A container removed by another hand (`docker rm`): make it again, or leave it and say so."""
+
+    hold_for: Duration = 0.0
+    """A hold made for another hand ends after this long and the service is started; 0 = when released (seconds)."""
+
+    handover: bool = False
+    """When stackd is stopped, let the engine restart containers as their files say until stackd is back."""
+
     base_delay: Duration = Field(default=1.0, gt=0)
     """The wait after the second failure within the window; the first is answered at once (seconds)."""
 

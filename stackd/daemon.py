@@ -30,7 +30,9 @@ from stackd.runtime.channels import Limit
 from stackd.runtime.commands import Commands, Parts
 from stackd.runtime.crashes import Crashes
 from stackd.runtime.database import Bounds
+from stackd.runtime.handing import hand_over
 from stackd.runtime.history import History
+from stackd.runtime.host import HostWatch
 from stackd.runtime.intake import Inlets, Intake
 from stackd.runtime.intents import Intents
 from stackd.runtime.jobs import Jobs, Tools
@@ -49,6 +51,8 @@ from stackd.source.source import Source, SourceOptions
 
 DRAIN = 5.0
 """Seconds that calls already sent have to finish at the end."""
+HANDOVER = 5.0
+"""Seconds for giving the containers to the engine's own restart policy."""
 LAG = 5.0
 LATE = 30.0
 """Beyond these the watchdog is not fed: the event loop hung, or a stack's task did not wake (architecture.md)."""
@@ -70,6 +74,7 @@ class Daemon:
         host = HostFacts(
             InstanceName(config.instance), tuple(map(str, config.stacks)),
             on_external_stop_hold=config.supervision.on_external_stop == "hold",
+            on_external_remove_hold=config.supervision.on_external_remove == "hold",
         )  # fmt: skip
         self.store = Store(host, time.monotonic, self._begin)
         self.history = History(time.time, journal.append_history, contents.history, contents.next_seq)
@@ -81,9 +86,13 @@ class Daemon:
         options = _source_options(config)
         self.applied = AppliedRevisions(journal, self.history, options.settings, clock)
         self.crashes = Crashes(engine, journal, self.history, clock, self.applied.revived)
-        witnesses = (self.crashes.look, self.applied.look)
-        self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, journal, self.history, clock, witnesses))
-        self.intake = Intake(Inlets(engine, self.store, self.observer, self.intents, clock))
+        self.host = HostWatch(self.store, self.history, clock)
+        witnesses = (self.crashes.look, self.applied.look, self.host.note)
+        parts = (self.store, self.jobs, self.intents, journal, self.history, clock, witnesses, self.host.check)
+        self.stacks = Stacks(Loop(*parts))
+        supervision = config.supervision
+        self._handing_over = supervision.handover
+        self.intake = Intake(Inlets(engine, self.store, self.observer, self.intents, clock, supervision.hold_for))
         self.source = Source(options, self, self._running, journal, contents.revisions)
         self._restore(contents)
         self.control = Commands(
@@ -111,6 +120,7 @@ class Daemon:
                 tuple(one for one in overrides if one.stack == name),
                 tuple(one for one in contents.requests if one.stack == name),
             )  # fmt: skip
+        self.intents.restore(contents.requests, contents.operations)
 
     # The publisher of `source`
 
@@ -158,6 +168,7 @@ class Daemon:
             running = [
                 tasks.create_task(self.source.run(), name="source"),
                 tasks.create_task(self.intake.run(), name="intake"),
+                tasks.create_task(self.host.run(), name="host"),
                 tasks.create_task(self._watchdog(notifier), name="watchdog"),
                 tasks.create_task(self.notify.run(), name="notify"),
                 tasks.create_task(self._reloads(reload, notifier), name="reloads"),
@@ -171,6 +182,8 @@ class Daemon:
             await self.stacks.stop()
             await self.crashes.stop()
             await self.applied.stop()
+            if self._handing_over:
+                await hand_over(self._engine, self.store, HANDOVER)
             for task in running:
                 task.cancel()
         await self.observer.stop()

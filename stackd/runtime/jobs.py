@@ -143,9 +143,12 @@ class Jobs:
         fetched = op.request if isinstance(op, PullImage | BuildImage) else None
         self.tools.store.succeeded(stack, op, keyed(op).key, fetched)
         told = happened(op)
+        edit = next(iter(op.reason.changes), None)
         self.tools.history.add(
-            stack, service_of(op), told.type, f"{told.text}: {op.reason}", reason=str(op.reason), why=op.reason.why
-        )
+            stack, service_of(op), told.type, f"{told.text}: {op.reason}",
+            reason=str(op.reason), why=op.reason.why, container=getattr(op, "container", None),
+            field=edit.field if edit else None, span=str(edit.span) if edit and edit.span else None,
+        )  # fmt: skip
 
     def _failed(self, stack: StackName, op: Op, error: EngineError) -> None:
         name = keyed(op)
