@@ -78,27 +78,40 @@ def _past(service: ServiceName, known: Known) -> list[WhyLink]:
         links += _links(entry, known.view)
     if known.view.ledger.services.get(service) and _failing(service, known):
         links = [*_blamed(service, known, links), *links]
-    return list(dict.fromkeys(links))
+    told = {(link.kind, link.text): link for link in reversed(links)}
+    return [link for link in links if told.get((link.kind, link.text)) is link]
 
 
 def _episode(service: ServiceName, entries: tuple[Happening, ...], view: View, depth: int = 0) -> list[Happening]:
     """The newest entries that belong together, oldest first: back to the cause of the newest call or state."""
     found: list[Happening] = []
     root: Happening | None = None
+    between: list[Happening] = []
     for at in range(len(entries) - 1, -1, -1):
         entry = entries[at]
         if not _concerns(entry, service):
             continue
-        if root is not None and not _same_cause(entry, root):
-            break
+        if root is not None:
+            between.append(entry)
+            if _same_cause(entry, root):
+                found += between
+                between = []
+            elif _is_root(entry) or not _is_step(entry):
+                break
+            continue
         if elsewhere := _cause_elsewhere(entry, view):
             before = _episode(elsewhere, entries[:at], view, depth + 1) if depth < 2 else []
             return [*before, entry, *reversed(found)]
-        if root is None and _ends_an_older_tale(entry, found):
+        if _ends_an_older_tale(entry, found):
             break
         found.append(entry)
-        root = root or (entry if _is_root(entry) else None)
+        root = entry if _is_root(entry) else None
     return list(reversed(found))
+
+
+def _is_step(entry: Happening) -> bool:
+    """Whether an entry can stand between the steps of one plan: another step, or what it came to."""
+    return entry.type.startswith(_CALLS) and not _is_root(entry)
 
 
 def _concerns(entry: Happening, service: ServiceName) -> bool:
@@ -126,10 +139,10 @@ def _is_root(entry: Happening) -> bool:
 
 
 def _same_cause(entry: Happening, root: Happening) -> bool:
-    """Whether an older entry still belongs to a cause that has been found: the steps of one edit are many."""
+    """Whether an older entry has the cause that has been found: the steps of one edit are many."""
     facts, known = dict(entry.data), dict(root.data)
-    calls = entry.type.startswith(_CALLS) and entry.type not in _EVENTS and root.type not in _EVENTS
-    return calls and facts.get("why") is not None and facts.get("why") == known.get("why") and _is_root(entry)
+    same = (facts.get("why"), facts.get("reason")) == (known.get("why"), known.get("reason"))
+    return same and facts.get("why") is not None and _is_root(entry)
 
 
 def _ends_an_older_tale(entry: Happening, found: list[Happening]) -> bool:

@@ -1,0 +1,209 @@
+"""The past behind the API: why, crashes, revisions, rollback and its pin over a restart of the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackd.daemon import Daemon
+from stackd.errors import RequestError
+from stackd.model.ids import ServiceName, StackName
+from stackd.model.override import OperationState, OverrideKind, Verb
+from stackd.model.record import Crash
+from stackd.model.view import ServiceState
+from tests.fake.engine import FakeEngine
+from tests.unit.runtime.whole import APP, calm, compose, link, mode, state, whole, write
+from tests.unit.runtime.world import until
+
+WEB = ServiceName("web")
+
+
+def images(engine: FakeEngine) -> FakeEngine:
+    for name in ("web:1", "db:1"):
+        engine.add_image(name)
+    return engine
+
+
+async def applied(daemon: Daemon, number: int) -> None:
+    """Until so many revisions are kept."""
+    await until(lambda: calm(daemon, "web") and len(daemon.control.revisions(APP)) >= number)
+
+
+async def two_revisions(place: Path, daemon: Daemon) -> None:
+    engine = daemon._engine
+    assert isinstance(engine, FakeEngine)
+    link(place, write(place, compose(web="one")))
+    await until(lambda: calm(daemon, "web"))
+    await applied(daemon, 1)
+    write(place, compose(web="two"))
+    await until(lambda: mode(engine, "web") == ["two"])
+    await applied(daemon, 2)
+
+
+async def test_rollback_puts_the_revision_before_in_force_and_says_so(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        asked = await daemon.control.rollback(APP, None, "a test")
+        over = await daemon.control.settled(asked.request.id, 10)
+        assert (over.state, over.request.verb) == (OperationState.SUCCEEDED, Verb.ROLLBACK)
+        assert mode(engine, "web") == ["one"]
+        (pinned,) = daemon.control.stack(APP).overrides
+        assert (pinned.kind, pinned.value) == (OverrideKind.PINNED, 1)
+        told = [link.text for link in daemon.control.why(APP, WEB).chain if link.kind == "override"]
+        assert any("revision 1 of the stack app is in force" in text for text in told)
+
+
+@pytest.mark.parametrize("how", ["up", "edit"])
+async def test_a_pin_is_released_by_up_and_by_an_edit(tmp_path: Path, how: str) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        await daemon.control.rollback(APP, 1, "a test")
+        await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web"))
+        if how == "up":
+            await daemon.control.submit(APP, Verb.UP, (), "a test")
+        else:
+            write(tmp_path, compose(web="three"))
+        await until(lambda: mode(engine, "web") == ["two" if how == "up" else "three"] and calm(daemon, "web"))
+        assert daemon.control.stack(APP).overrides == ()
+
+
+async def test_a_restart_of_one_service_keeps_the_pin(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        await daemon.control.rollback(APP, 1, "a test")
+        await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web"))
+        asked = await daemon.control.submit(APP, Verb.RESTART, (WEB,), "a test")
+        await daemon.control.settled(asked.request.id, 10)
+        assert mode(engine, "web") == ["one"]
+        assert [one.kind for one in daemon.control.stack(APP).overrides] == [OverrideKind.PINNED]
+
+
+async def test_a_pinned_stack_that_is_taken_down_keeps_its_pin(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        await daemon.control.rollback(APP, 1, "a test")
+        await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web"))
+        await daemon.control.submit(APP, Verb.DOWN, (), "a test")
+        await until(lambda: not engine.containers)
+        assert {one.kind for one in daemon.store.view(APP).overrides} == {OverrideKind.PINNED, OverrideKind.STOPPED}
+
+
+async def test_a_pin_survives_a_restart_of_the_daemon_without_the_newest_text_coming_into_force(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        await daemon.control.rollback(APP, 1, "a test")
+        await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web"))
+    made = len(engine.called("create_container"))
+    async with whole(tmp_path, engine) as daemon:
+        assert daemon.store.view(APP).pinned is not None, "read before anything is planned"
+        await until(lambda: calm(daemon, "web"))
+        assert daemon.store.view(APP).project is not None
+        assert len(engine.called("create_container")) == made
+
+
+async def test_a_pin_that_cannot_be_read_any_more_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        await daemon.control.rollback(APP, 1, "a test")
+        await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stackd.runtime.kept.Kept.applied", lambda self, stack: ())
+        async with whole(tmp_path, engine) as daemon:
+            await until(lambda: state(daemon, "web") is ServiceState.HELD)
+            assert mode(engine, "web") == ["one"]
+            (override,) = daemon.control.stack(APP).overrides
+            assert "revision 1 cannot be read any more, so nothing is changed" in override.reason
+            assert "cannot be read any more" in daemon.control.why(APP, WEB).headline
+
+
+async def test_rollback_of_what_is_not_kept_is_refused(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one")))
+        await until(lambda: calm(daemon, "web"))
+        await applied(daemon, 1)
+        with pytest.raises(RequestError, match="no earlier revision") as refused:
+            await daemon.control.rollback(APP, None, "a test")
+        assert (refused.value.status, refused.value.code) == (409, "no_earlier_revision")
+        with pytest.raises(RequestError, match="kept are 1 to 1") as refused:
+            await daemon.control.rollback(APP, 7, "a test")
+        assert (refused.value.status, refused.value.code) == (404, "no_such_revision")
+        assert daemon.store.view(APP).overrides == ()
+
+
+async def test_a_diff_shows_the_edited_fields_and_no_secret(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    secret = compose(web="one") + "      DB_PASSWORD: {}\n"
+    async with whole(tmp_path, engine) as daemon:
+        link(tmp_path, write(tmp_path, secret.format("hunter2")))
+        await until(lambda: calm(daemon, "web"))
+        await applied(daemon, 1)
+        write(tmp_path, secret.format("hunter3").replace("one", "two"))
+        await until(lambda: mode(engine, "web") == ["two"])
+        await applied(daemon, 2)
+        lines = daemon.control.diff(APP, 2, None)
+        assert "-services.web.environment.MODE: one" in lines
+        assert "+services.web.environment.MODE: two" in lines
+        assert [line for line in lines if "DB_PASSWORD" in line and line.endswith("(changed)")]
+        assert "hunter" not in "\n".join(lines)
+        assert all(line.startswith(("+", "@", "---")) for line in daemon.control.diff(APP, 1, None))
+
+
+async def test_crashes_are_told_newest_first_and_only_those_of_the_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one")))
+        await until(lambda: calm(daemon, "web"))
+        (box,) = engine.containers.values()
+        for runs in (2, 3):
+            engine.crash(box.id, runs)
+            await until(lambda runs=runs: box.runs == runs and calm(daemon, "web"))  # type: ignore[misc]
+        await until(lambda: len(daemon.control.crashes(APP, WEB)) == 2)
+        found: tuple[Crash, ...] = daemon.control.crashes(APP, WEB)
+        assert [one.exit_code for one in found] == [3, 2]
+        assert (await daemon.control.crash(APP, found[0].id)).crash == found[0]
+        with pytest.raises(RequestError, match="has no crash") as refused:
+            await daemon.control.crash(StackName("other"), found[0].id)
+        assert (refused.value.status, refused.value.code) == (404, "no_such_crash")
+        with pytest.raises(RequestError, match="has no service 'wbe'; did you mean 'web'"):
+            daemon.control.crashes(APP, ServiceName("wbe"))
+
+
+async def test_why_goes_from_the_edited_line_to_the_container_that_runs(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        answer = daemon.control.why(APP, WEB)
+        first = answer.chain[0]
+        assert first.kind == "edit"
+        assert first.span is not None and (Path(first.span.file).name, first.span.line) == ("compose.yaml", 6)
+        assert "environment.MODE: one -> two" in answer.headline
+        kinds = [one.kind for one in answer.chain]
+        assert kinds.index("decision") < kinds.index("call")
+        assert any("created" in one.text for one in answer.chain), answer
+
+
+async def test_what_was_asked_and_is_not_on_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one")))
+        await until(lambda: calm(daemon, "web"))
+
+        async def full(timeout: float) -> bool:
+            return False
+
+        monkeypatch.setattr(daemon._journal, "flush", full)
+        asked = await daemon.control.submit(APP, Verb.RESTART, (WEB,), "a test")
+        assert asked.detail.startswith("not on disk: ")
+        over = await daemon.control.settled(asked.request.id, 10)
+        assert (over.state, over.detail) == (OperationState.SUCCEEDED, asked.detail)
+        assert [one for one in daemon.control.happenings(-1, 1000) if one.type == "journal.behind"]
