@@ -14,7 +14,7 @@ from stackd.model.spec import BuildSpec
 from stackd.translate import labels as label
 from stackd.translate.node import Json
 from tests.bed.api import free_port
-from tests.contract.programs import EXITS, NO_SUCH_PROGRAM
+from tests.contract.programs import EXITS, NO_SUCH_PROGRAM, PROBED
 from tests.contract.world import IMAGE, INSTANCE, World
 
 NOBODY = ContainerId("f" * 64)
@@ -91,6 +91,27 @@ async def test_each_run_has_a_start_of_its_own(world: World) -> None:
     assert first.finished_at >= first.started_at > 0
     await world.engine.start_container(container)
     assert (await world.look(container)).started_at > first.finished_at
+
+
+async def test_the_health_log_tells_the_newest_probes_and_outlives_a_restart(world: World) -> None:
+    async with world.watching() as seen:
+        container = await world.run(program=PROBED)
+        await seen.until(lambda: "health_status: healthy" in seen.words(container))
+        await world.sicken(container)
+        await seen.until(lambda: "health_status: unhealthy" in seen.words(container))
+    found = await world.engine.health_log(container)
+    assert 0 < len(found) <= 5
+    assert [probe.at for probe in found] == sorted(probe.at for probe in found), "oldest first"
+    assert found[-1].exit_code != 0
+    assert found[0].at >= (await world.look(container)).started_at
+    await world.engine.stop_container(container, 5)
+    await world.engine.start_container(container)
+    assert found[-1] in await world.engine.health_log(container)
+
+
+async def test_without_a_health_check_or_a_container_there_is_no_health_log(world: World) -> None:
+    assert await world.engine.health_log(await world.run()) == ()
+    assert await world.engine.health_log(ContainerId("f" * 64)) == ()
 
 
 async def test_a_published_port_is_told_while_it_runs(world: World) -> None:

@@ -196,3 +196,19 @@ def test_an_image_tells_its_volumes_and_whether_it_has_a_probe() -> None:
     found = image("db:1", as_node(document))
     assert (found.id, found.volumes, found.has_healthcheck) == ("sha256:1", ("/a", "/b"), True)
     assert not image("db:1", as_node({"Id": "x", "Config": {"Healthcheck": {"Test": ["NONE"]}}})).has_healthcheck
+
+
+def test_an_image_tells_by_which_names_registries_know_it() -> None:
+    document = {"Id": "sha256:1", "RepoDigests": ["db@sha256:2", "localhost:5000/db@sha256:3"]}
+    assert image("db:1", as_node(document)).digests == ("db@sha256:2", "localhost:5000/db@sha256:3")
+    assert image("db:1", as_node({"Id": "sha256:1", "RepoDigests": None})).digests == ()
+
+
+def test_a_health_log_is_read_in_order_and_its_output_is_cut() -> None:
+    runs = [
+        {"Start": "1970-01-01T00:00:01Z", "ExitCode": 1, "Output": "x" * 5000},
+        {"Start": "1970-01-01T00:00:02Z", "ExitCode": 0, "Output": "ok"},
+    ]
+    found = observed.health_log(as_node({"State": {"Health": {"Log": runs}}}))
+    assert [(probe.at, probe.exit_code, len(probe.output)) for probe in found] == [(1.0, 1, 400), (2.0, 0, 2)]
+    assert observed.health_log(as_node({"State": {}})) == ()
