@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -10,8 +11,15 @@ from stackd.core.decide import make_world
 from stackd.core.gates import dependency_gate
 from stackd.errors import EngineErrorKind
 from stackd.model.evidence import Condemned, Verdict
-from stackd.model.ids import ContainerId, InstanceName, NetworkId, ServiceName
-from stackd.model.observed import ContainerState, Health, ObservedContainer, ObservedNetwork
+from stackd.model.ids import ContainerId, ImageId, InstanceName, NetworkId, ServiceName
+from stackd.model.observed import (
+    ContainerState,
+    Health,
+    Incarnation,
+    ObservedContainer,
+    ObservedImage,
+    ObservedNetwork,
+)
 from stackd.model.override import OverrideKind, Verb
 from stackd.model.plan import Op, StartContainer, Why
 from stackd.model.spec import (
@@ -23,9 +31,11 @@ from stackd.model.spec import (
     ServiceSpec,
     VolumesFrom,
 )
-from tests.unit.core.dsl import FOLDER, OURS, ROOT, STACK, Toy, evidence, removed, service
+from stackd.model.view import Ledger, Pin, ServiceLedger
+from tests.unit.core.dsl import FOLDER, OURS, ROOT, STACK, Toy, evidence, project, removed, service
 
 NAMES = ("a", "b", "c", "d")
+MODES = ("network_mode", "ipc_mode", "pid_mode")
 
 
 @st.composite
@@ -48,6 +58,11 @@ def specs(draw: st.DrawFn, name: str, earlier: tuple[str, ...]) -> ServiceSpec:
     """One service."""
     depends = draw(st.lists(st.sampled_from(earlier), max_size=2, unique=True)) if earlier else []
     parent = draw(st.sampled_from([None, None, None, *depends]))
+    owner = draw(st.sampled_from([None, None, *earlier]))
+    shared = draw(st.sampled_from(["network_mode", "ipc", "pid"]))
+    places: dict[str, Any] = {shared: f"service:{owner}"} if owner else {}
+    if "network_mode" in places:
+        places["networks"] = ()
     return service(
         name,
         *(draw(dependencies(other)) for other in depends),
@@ -56,6 +71,7 @@ def specs(draw: st.DrawFn, name: str, earlier: tuple[str, ...]) -> ServiceSpec:
         restart=draw(policies()),
         healthcheck=draw(st.sampled_from([None, HealthCheck(("CMD", "true"))])),
         volumes_from=(VolumesFrom(ServiceName(parent)),) if parent else (),
+        **places,
     )
 
 
@@ -67,13 +83,15 @@ def dependencies(draw: st.DrawFn, name: str) -> Dependency:
 
 
 @st.composite
-def containers(draw: st.DrawFn, serial: int, now: float) -> ObservedContainer:
+def containers(draw: st.DrawFn, serial: int, now: float, others: tuple[ContainerId, ...] = ()) -> ObservedContainer:
     """A container in any state, of any of the services and any owner."""
     state = draw(st.sampled_from(ContainerState))
     name = draw(st.sampled_from((*NAMES, "gone")))
     number = draw(st.integers(1, 2))
     ran = state not in (ContainerState.CREATED,)
     started = now - draw(st.sampled_from([1.0, 30.0, 4000.0])) if ran else 0.0
+    modes = ["", "", "", *(f"container:{other}" for other in others)]
+    shared: dict[str, Any] = {kind: draw(st.sampled_from(modes)) for kind in MODES}
     return ObservedContainer(
         id=ContainerId(f"{serial:012d}".ljust(64, "f")),
         name=draw(st.sampled_from([f"app-{name}-{number}", f"x{serial}"])) if serial else f"app-{name}-{number}",
@@ -94,6 +112,8 @@ def containers(draw: st.DrawFn, serial: int, now: float) -> ObservedContainer:
         hook=draw(st.sampled_from([False, False, False, True])),
         engine_policy=draw(st.sampled_from(["no", "no", "always"])),
         networks={"app_default": NetworkId(draw(st.sampled_from(["net0", "net9", ""])))},
+        image_id=ImageId(draw(st.sampled_from(["", "sha256:a:1", "sha256:old"]))),
+        **shared,
     )
 
 
@@ -105,7 +125,7 @@ def worlds(draw: st.DrawFn) -> Toy:
     toy.networks["app_default"] = ObservedNetwork(NetworkId("net0"), "app_default", STACK, "default", OURS)
     names = set()
     for serial in range(draw(st.integers(0, 6))):
-        box = draw(containers(serial, toy.now.wall))
+        box = draw(containers(serial, toy.now.wall, tuple(toy.boxes)))
         box = replace(box, name=f"x{serial}") if box.name in names else box
         names.add(box.name)
         toy.put(box)
@@ -144,8 +164,32 @@ def disturb(draw: st.DrawFn, toy: Toy) -> Toy:
         engine_started_at=toy.now.wall - draw(st.sampled_from([10.0, 1e6])),
         storm=draw(st.sampled_from(["", "many fail at once"])),
     )
+    draw(remember(toy))
     if draw(st.sampled_from([False, False, False, True])):
         removed(toy)
+    return toy
+
+
+@st.composite
+def remember(draw: st.DrawFn, toy: Toy) -> Toy:
+    """Add a pinned revision, what this life made, and what was seen of other hands."""
+    if draw(st.sampled_from([False, False, True])):
+        held = draw(st.sampled_from([None, "sha256:old"]))
+        images = {ServiceName(name): ImageId("sha256:old") for name in draw(st.sets(st.sampled_from(NAMES)))}
+        toy.images["sha256:old"] = ObservedImage("sha256:old", ImageId(held)) if held else None
+        toy.pin = Pin(3, project(*draw(definitions())), images)
+        toy.override(OverrideKind.PINNED, value=draw(st.sampled_from([3, 3, 4])))
+    for box in toy.boxes.values():
+        if draw(st.booleans()):
+            toy.created.add(box.id)
+    gone = Incarnation(ContainerId("9" * 64), toy.now.wall - 9000)
+    ledgers = {}
+    for name in toy.definition.services:
+        usurped = tuple((one, toy.mono - draw(st.sampled_from([1.0, 700.0]))) for one in list(toy.boxes)[:3])
+        if draw(st.booleans()):
+            known = ServiceLedger(f"{name}@{draw(st.sampled_from('12'))}", stable=gone, stable_since=toy.mono - 800)
+            ledgers[name] = replace(known, usurped=usurped[: draw(st.integers(0, 3))])
+    toy.ledger = Ledger(ledgers)
     return toy
 
 

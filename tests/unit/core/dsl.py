@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, assert_never
 
-from stackd.core.decide import decide
+from stackd.core.decide import decide, make_world
+from stackd.core.sharing import shared_with
 from stackd.core.slots import build_digest
 from stackd.errors import EngineErrorKind
 from stackd.model.evidence import Condemned, Evidence, Verdict
@@ -63,6 +64,7 @@ from stackd.model.view import (
     HostFacts,
     Ledger,
     Now,
+    Pin,
     Presence,
     ServiceVerdict,
     View,
@@ -135,6 +137,9 @@ class Toy:
         self.fetched: set[tuple[str, ServiceName]] = set()
         self.running: frozenset[Op] = frozenset()
         self.answered: dict[ServiceName | None, float] = {}
+        self.policies: dict[ServiceName, str] = {}
+        self.pin: Pin | None = None
+        self.created: set[ContainerId] = set()
         self.done: list[Op] = []
         self.watch: Callable[[Op], None] = lambda op: None
         self._serial = 0
@@ -179,6 +184,8 @@ class Toy:
             frozenset(self.fetched),
             self.running,
             dict(self.answered),
+            pin=self.pin,
+            created=frozenset(self.created),
         )
 
     def decide(self) -> Decision:
@@ -242,9 +249,11 @@ class Toy:
 
     def crash(self, name: str, code: int = 1) -> ObservedContainer:
         """Its process ends by itself."""
-        return self.alter(
+        box = self.alter(
             name, state=ContainerState.EXITED, exit_code=code, finished_at=self.now.wall, health=Health.NONE
         )
+        self._orphaned(box.id)
+        return box
 
     def override(self, kind: OverrideKind, name: str | None = None, **fields: Any) -> Toy:
         """A person's override."""
@@ -283,6 +292,8 @@ class Toy:
                 for op in ops:
                     self.do(op)
                 self.mono += 0.01
+            elif decision.released:
+                continue  # that was news
             elif decision.wake_at is not None and decision.wake_at <= until:
                 self.mono = decision.wake_at
             else:
@@ -303,7 +314,7 @@ class Toy:
         self.done.append(op)
         match op:
             case CreateContainer():
-                self.put(self.made(op))
+                self.created.add(self.put(self.made(op)).id)
             case StartContainer():
                 self._start(op.container)
             case StopContainer():
@@ -325,6 +336,8 @@ class Toy:
             case CreateVolume():
                 self.volumes[op.name] = ObservedVolume(op.name, STACK, op.spec.key)
             case UpdateRestartPolicy():
+                policy = f"{op.policy}:{op.retries}" if op.retries else op.policy
+                self.policies[self.boxes[op.container].service] = policy
                 self.put(replace(self.boxes[op.container], engine_policy=op.policy))
             case _:
                 assert_never(op)
@@ -337,11 +350,11 @@ class Toy:
     def made(self, op: CreateContainer) -> ObservedContainer:
         """The container that a create makes."""
         assert op.name not in {c.name for c in self.boxes.values()}, "name in use"
-        spec = op.spec
-        image = self.images[spec.image]
+        spec, pinned = op.spec, self.view().pinned
+        ref = pinned.images.get(spec.name, spec.image) if pinned is not None else spec.image
+        image = self.images[ref]
         assert image is not None, "no such image"
         self._serial += 1
-        parents = [p.service for p in spec.volumes_from if p.service]
         return ObservedContainer(
             id=ContainerId(f"{self._serial:012d}".ljust(64, "0")),
             name=op.name,
@@ -350,7 +363,7 @@ class Toy:
             number=op.number,
             state=ContainerState.CREATED,
             created_at=self.now.wall,
-            image=spec.image,
+            image=ref,
             image_id=image.id,
             config_hash=spec.config_hash,
             content=spec.content,
@@ -364,25 +377,28 @@ class Toy:
                 for m in spec.mounts
                 if m.kind is MountKind.VOLUME and m.source
             ),
-            volumes_from=tuple(c.id for c in self.boxes.values() if c.service in parents and self._fits(c)),
-            network_mode=self._mode(spec),
+            volumes_from=tuple(self._parent(p.service) for p in spec.volumes_from if p.service),
+            network_mode=self._mode(spec.network_mode),
+            ipc_mode=self._mode(spec.ipc),
+            pid_mode=self._mode(spec.pid),
             depends_on=tuple(ObservedDependency(d.service, d.condition.value, d.restart) for d in spec.depends_on),
         )
 
     def _name(self, key: str) -> str:
         return self.definition.networks[key].name
 
-    def _mode(self, spec: ServiceSpec) -> str:
-        parent = spec.network_mode.removeprefix("service:")
-        if parent == spec.network_mode:
-            return ""
-        return f"container:{next(c.id for c in self.boxes.values() if c.service == parent and self._fits(c))}"
+    def _mode(self, mode: str) -> str:
+        name = mode.removeprefix("service:")
+        return "" if name == mode else f"container:{self._parent(ServiceName(name))}"
 
-    def _fits(self, box: ObservedContainer) -> bool:
-        return box.config_hash in self.definition.services[box.service].hashes
+    def _parent(self, name: ServiceName) -> ContainerId:
+        slots = make_world(self.view(), self.now).slots_of(name)
+        return next(slot.current.id for slot in slots if slot.current is not None)
 
     def _start(self, which: ContainerId) -> None:
         box = self.boxes[which]
+        for parent in shared_with(box):
+            assert self.boxes[parent].running, "cannot join the namespace of a container that does not run"
         known = self.definition.services.get(box.service)
         health = Health.STARTING if known is not None and known.healthcheck is not None else Health.NONE
         self.put(
@@ -395,6 +411,14 @@ class Toy:
         self.condemned[op.container] = Condemned(op.container, op.started_at, why.why, str(why), op.restart)
         if box.live and box.started_at == op.started_at:
             self.put(replace(box, state=ContainerState.EXITED, finished_at=self.now.wall, health=Health.NONE, pid=0))
+            self._orphaned(box.id)
+
+    def _orphaned(self, parent: ContainerId) -> None:
+        """Whoever lives in the pid namespace of a container is killed with it."""
+        for box in list(self.boxes.values()):
+            if box.live and box.pid_mode == f"container:{parent}":
+                at = self.now.wall + 0.03
+                self.put(replace(box, state=ContainerState.EXITED, exit_code=137, finished_at=at, health=Health.NONE))
 
     def _fetched(self, request: OperationId | None, name: ServiceName, ref: str, build: str) -> None:
         self._serial += 1

@@ -1,0 +1,112 @@
+"""Handing containers back to the engine: a released stack, a removed one that was adopted, a daemon that ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stackd.core.handover import handover
+from stackd.core.status import stack_status
+from stackd.errors import EngineErrorKind
+from stackd.model.observed import ContainerState
+from stackd.model.override import OverrideKind
+from stackd.model.plan import UpdateRestartPolicy, Why
+from stackd.model.spec import RestartCondition, RestartPolicy
+from stackd.model.status import StackState
+from stackd.model.view import Presence, ServiceState
+from tests.unit.core.dsl import NEVER, Toy, service, words
+
+ALWAYS = RestartPolicy(RestartCondition.ALWAYS, declared=True, engine_name="unless-stopped")
+LIMITED = RestartPolicy(declared=True, max_attempts=3, engine_name="on-failure", engine_retries=3)
+
+
+def released() -> Toy:
+    """A released stack of four policies."""
+    toy = Toy(
+        service("always", restart=ALWAYS), service("limited", restart=LIMITED), service("never", restart=NEVER),
+        service("unsaid"),
+    ).settle()  # fmt: skip
+    toy.done.clear()
+    return toy.override(OverrideKind.RELEASED)
+
+
+def test_a_released_stack_gets_its_files_policies_once_and_is_then_left_alone() -> None:
+    toy = released()
+    assert toy.settle().policies == {"always": "unless-stopped", "limited": "on-failure:3"}
+    assert all(isinstance(op, UpdateRestartPolicy) and op.reason.why is Why.RELEASED for op in toy.done)
+    toy.crash("limited")
+    toy.edit(service("always", version="2", restart=ALWAYS))
+    assert toy.wait(3600).plan() == []
+
+
+def test_a_released_stack_does_not_get_a_stopped_services_policy_back() -> None:
+    toy = released().override(OverrideKind.STOPPED, "always").settle()
+    assert toy.policies == {"limited": "on-failure:3"}
+
+
+def test_no_edit_releases_a_release() -> None:
+    toy = released().settle()
+    toy.overrides = tuple(replace(one, definition="as it was") for one in toy.overrides)
+    toy.edit(service("always", version="2", restart=ALWAYS)).settle()
+    assert len(toy.overrides) == 1
+
+
+def test_a_stack_that_is_taken_back_loses_the_engines_policies_again() -> None:
+    toy = released().settle()
+    toy.overrides, toy.done = (), []
+    toy.settle()
+    assert [words(op) for op in toy.done] == ["policy always no", "policy limited no"]
+
+
+def test_the_status_of_a_released_stack_says_who_restarts_it() -> None:
+    toy = released().settle()
+    told = stack_status(toy.view(), toy.decide(), 0, "", toy.now)
+    assert (told.state, "released by test" in told.detail) == (StackState.RUNNING, True)
+    assert {one.state for one in told.services} == {ServiceState.HELD}
+
+
+def test_a_failed_hand_back_waits_out_its_curve() -> None:
+    toy = released()
+    toy.fail(f"update:{toy.box('always').id}", "always", EngineErrorKind.FAILED)
+    assert toy.frontier() == ["policy limited on-failure"]
+
+
+def test_a_removed_stack_gives_adopted_containers_their_policy_back_and_leaves_them() -> None:
+    toy = Toy(service("web", restart=ALWAYS), service("db", restart=ALWAYS)).settle()
+    adopted = toy.alter("web", instance="", root="")
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, presence=Presence.REMOVED)
+    toy.settle()
+    assert list(toy.boxes.values()) == [replace(adopted, engine_policy="unless-stopped")]
+    assert toy.frontier() == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (ALWAYS, ("always", 0)),
+        (LIMITED, ("on-failure", 3)),
+        (RestartPolicy(declared=True, engine_name="on-failure"), ("on-failure", 0)),
+        (RestartPolicy(), ("on-failure", 0)),
+    ],
+)
+def test_an_ending_daemon_hands_over_what_is_to_run(policy: RestartPolicy, told: tuple[str, int]) -> None:
+    (op,) = handover(Toy(service("web", restart=policy)).settle().view())
+    assert (op.policy, op.retries) == told
+
+
+def test_an_ending_daemon_hands_over_nothing_that_was_stopped_held_or_is_never_restarted() -> None:
+    toy = Toy(*(service(name, restart=ALWAYS) for name in "ab"), service("c", restart=NEVER)).settle()
+    toy.override(OverrideKind.STOPPED, "a").override(OverrideKind.HELD, "b")
+    assert handover(toy.view()) == ()
+    toy.alter("a", engine_policy="always")
+    assert [(op.service, op.policy) for op in handover(toy.view())] == [("a", "no")]
+
+
+def test_an_ending_daemon_leaves_a_released_stack_and_unclear_containers_alone() -> None:
+    toy = released()
+    assert handover(toy.view()) == ()
+    toy.overrides = ()
+    toy.alter("always", state=ContainerState.UNKNOWN)
+    assert [op.service for op in handover(toy.view())] == ["limited", "unsaid"]

@@ -1,0 +1,212 @@
+"""Shared namespaces: children stop first and start last, follow every restart, and are made anew with their parent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stackd.model.ids import ServiceName
+from stackd.model.observed import ContainerState, Health
+from stackd.model.override import OverrideKind, Verb
+from stackd.model.plan import BlockerKind, StartContainer, StopContainer, Why
+from stackd.model.spec import HealthCheck, RestartPolicy, ServiceSpec, VolumesFrom
+from stackd.model.view import ServiceLedger, ServiceState
+from tests.unit.core.dsl import NEVER, Toy, needs, service, words
+
+KINDS = ("network_mode", "ipc", "pid")
+
+
+def child(kind: str, name: str = "child", of: str = "vpn", **fields: Any) -> ServiceSpec:
+    """A service that shares a namespace of `vpn`."""
+    fields |= {kind: f"service:{of}"} | ({"networks": ()} if kind == "network_mode" else {})
+    return service(name, needs(of, implicit=True, restart=True), **fields)
+
+
+def shared(kind: str, **fields: Any) -> Toy:
+    """A running parent with a running child."""
+    return Toy(service("vpn"), child(kind, **fields)).settle()
+
+
+def done(toy: Toy) -> list[str]:
+    """What has been done, in order."""
+    return [words(op) for op in toy.done]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_child_stops_before_its_parent_is_restarted_and_starts_after_it(kind: str) -> None:
+    toy = shared(kind)
+    toy.done.clear()
+    toy.ask(Verb.RESTART, "vpn").settle()
+    assert done(toy) == ["stop child", "stop vpn", "start vpn", "start child"]
+    assert (toy.plan(), toy.requests) == ([], ())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_replaced_parent_gets_a_new_child_the_old_one_stopped_first_the_new_one_started_last(kind: str) -> None:
+    toy = shared(kind)
+    toy.done.clear()
+    toy.edit(service("vpn", version="2"), child(kind)).settle()
+    order = [one for one in done(toy) if one.startswith(("create", "st"))]
+    assert order == ["create vpn 1", "create child 1", "stop child", "stop vpn", "start vpn", "start child"]
+    assert getattr(toy.box("child"), f"{kind.removesuffix('_mode')}_mode") == f"container:{toy.box('vpn').id}"
+    assert toy.plan() == []
+
+
+def test_a_parent_is_not_stopped_while_its_child_cannot_be_made() -> None:
+    toy = shared("network_mode")
+    toy.edit(service("vpn", version="2"), child("network_mode", image="child:2"))
+    toy.images["child:2"] = None
+    toy.turn()
+    assert "stop vpn" not in toy.frontier()
+    waits = [b for s in toy.steps(StopContainer, "vpn") for b in s.blocked_by]
+    assert [b.kind for b in waits] == [BlockerKind.ORDER]
+    assert "child" in waits[0].detail
+
+
+@pytest.mark.parametrize("kind", ["network_mode", "ipc"])
+def test_a_crashed_parent_runs_again_before_its_child_is_restarted(kind: str) -> None:
+    toy = shared(kind)
+    toy.crash("vpn")
+    assert [toy.turn() for _ in range(5)] == [["start vpn"], ["stop child"], ["start child"], [], []]
+
+
+def test_a_child_of_a_pid_namespace_dies_with_its_parent_and_is_charged_with_no_crash() -> None:
+    toy = shared("pid", restart=NEVER)
+    toy.crash("vpn")
+    assert toy.box("child").exit_code == 137
+    toy.wait(0.1)
+    assert toy.frontier() == ["start vpn"]
+    assert toy.turn() + toy.turn() == ["start vpn", "start child"]
+    assert toy.ledger.services.get(ServiceName("child"), ServiceLedger()).deaths == ()
+    assert toy.plan() == []
+
+
+def test_a_child_of_a_pid_namespace_that_dies_alone_is_charged_with_its_crash() -> None:
+    toy = shared("pid")
+    toy.wait(60).crash("child", 137)
+    toy.decide()
+    assert len(toy.ledger.services[ServiceName("child")].deaths) == 1
+    toy.wait(60).crash("vpn")
+    assert toy.step(StartContainer, "child").op.reason.why is Why.EXITED
+
+
+def test_a_health_restart_of_the_parent_stops_its_child_only_when_it_is_due() -> None:
+    vpn = service("vpn", healthcheck=HealthCheck(("CMD", "x")), restart=RestartPolicy(unhealthy_grace=30))
+    toy = Toy(vpn, child("network_mode")).settle()
+    toy.alter("vpn", health=Health.UNHEALTHY)
+    assert toy.frontier() == []
+    assert toy.wait(31).frontier() == ["stop child"]
+
+
+def test_a_child_is_not_started_between_its_own_stop_and_its_parents() -> None:
+    toy = shared("network_mode").ask(Verb.RESTART, "vpn")
+    assert toy.turn() == ["stop child"]
+    assert toy.frontier() == ["stop vpn"]
+    toy.forget()
+    assert toy.frontier() == ["stop vpn"]
+
+
+def test_a_held_or_paused_child_does_not_keep_its_parent_from_a_restart_and_is_left_alone() -> None:
+    held = shared("network_mode").override(OverrideKind.HELD, "child")
+    assert held.ask(Verb.RESTART, "vpn").frontier() == ["stop vpn"]
+    paused = shared("network_mode")
+    paused.alter("child", state=ContainerState.PAUSED)
+    paused.done.clear()
+    assert done(paused.ask(Verb.RESTART, "vpn").settle()) == ["stop vpn", "start vpn"]
+    paused.alter("child", state=ContainerState.RUNNING)
+    assert paused.frontier() == ["stop child"]
+
+
+def test_children_of_children_stop_first_of_all() -> None:
+    toy = Toy(service("vpn"), child("pid"), child("pid", "grandchild", "child")).settle()
+    toy.done.clear()
+    toy.ask(Verb.RESTART, "vpn").settle()
+    assert done(toy) == [
+        "stop grandchild", "stop child", "stop vpn", "start vpn", "start child", "start grandchild"
+    ]  # fmt: skip
+
+
+def test_a_child_waits_for_a_parent_that_is_not_required() -> None:
+    spec = service("child", needs("vpn", required=False), network_mode="service:vpn", networks=())
+    toy = Toy(service("vpn"), spec).settle().override(OverrideKind.STOPPED, "vpn").settle()
+    assert toy.box("child").state is ContainerState.EXITED
+    assert toy.verdict("child").state is ServiceState.WAITING
+    toy.overrides = ()
+    assert toy.settle().box("child").running
+
+
+def test_volumes_of_a_restarted_container_restart_nobody_and_those_of_a_replaced_one_replace() -> None:
+    spec = service("web", needs("data", implicit=True), volumes_from=(VolumesFrom(ServiceName("data")),))
+    toy = Toy(service("data"), spec).settle()
+    before = toy.box("web")
+    toy.ask(Verb.RESTART, "data").settle()
+    assert toy.box("web") == before
+    toy.edit(service("data", version="2"), spec).settle()
+    assert toy.box("web").volumes_from == (toy.box("data").id,)
+
+
+def test_a_finished_job_is_not_run_again_for_a_new_parent() -> None:
+    toy = shared("network_mode", restart=NEVER)
+    toy.crash("child", 0)
+    before = toy.box("child")
+    toy.edit(service("vpn", version="2"), child("network_mode", restart=NEVER)).settle(patience=60)
+    assert (toy.box("child"), toy.plan()) == (before, [])
+
+
+def test_a_container_that_was_made_before_its_namespace_was_carried_out_is_left_running() -> None:
+    toy = shared("ipc")
+    toy.alter("child", ipc_mode="private")
+    assert toy.plan() == []
+
+
+# `depends_on: restart: true`
+
+
+def dependent() -> Toy:
+    """A dependent that follows its dependency's restarts."""
+    return Toy(service("db"), service("web", needs("db", restart=True))).settle()
+
+
+def test_a_dependent_follows_a_replacement_and_a_remaking_of_its_dependency() -> None:
+    toy = dependent()
+    toy.edit(service("db", version="2"), service("web", needs("db", restart=True)))
+    toy.done.clear()
+    assert [one for one in done(toy.settle()) if "web" in one] == ["stop web", "start web"]
+    del toy.boxes[toy.box("db").id]
+    toy.done.clear()
+    assert [one for one in done(toy.settle()) if "web" in one] == ["stop web", "start web"]
+
+
+def test_scaling_a_dependency_up_restarts_nobody() -> None:
+    toy = dependent()
+    before = toy.box("web")
+    toy.wait(60).edit(service("db", scale=3), service("web", needs("db", restart=True))).settle()
+    assert (len(toy.boxes), toy.box("web")) == (4, before)
+
+
+def test_a_restart_of_any_number_restarts_the_dependent() -> None:
+    toy = Toy(service("db", scale=2), service("web", needs("db", restart=True))).settle()
+    box = toy.box("db", 2)
+    toy.put(replace(box, state=ContainerState.EXITED, exit_code=1, finished_at=toy.now.wall))
+    toy.done.clear()
+    assert done(toy.settle(patience=5)) == ["start db", "stop web", "start web"]
+
+
+def test_a_dependency_that_was_added_later_restarts_nobody_when_it_first_starts() -> None:
+    toy = Toy(service("web")).settle()
+    before = toy.box("web")
+    toy.wait(60).edit(service("db"), service("web", needs("db", restart=True))).settle()
+    assert toy.box("web") == before
+
+
+def test_adopting_a_stack_restarts_no_dependent_for_what_happened_before() -> None:
+    toy = dependent()
+    toy.alter("db", instance="", started_at=toy.now.wall - 0.001), toy.alter("web", instance="")
+    toy.forget()
+    assert toy.box("db").started_at > toy.box("web").started_at
+    assert toy.wait(60).plan() == []
+    toy.wait(1).crash("db")
+    toy.done.clear()
+    assert done(toy.settle(patience=5)) == ["start db", "stop web", "start web"]
