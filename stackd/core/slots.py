@@ -22,6 +22,7 @@ from stackd.model.plan import Reason, Why
 from stackd.model.spec import BuildSpec, DependencyCondition, MountKind, Project, RestartCondition, ServiceSpec
 from stackd.model.view import View
 from stackd.translate.bind import known_hashes
+from stackd.translate.names import temporary_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,19 @@ def _slot(view: View, target: Target, number: int, containers: list[ObservedCont
         return Slot(target.service, number, None, tuple((c, surplus) for c in containers))
     verdicts = [(c, misfit(view, target.spec, c, done)) for c in containers]
     fitting = [c for c, why in verdicts if why is None]
-    replaced = {c.replaces for c in fitting}
-    current = max(fitting, key=lambda c: (c.live, c.id not in replaced, *_rank(c)), default=None)
+    names = {c.name for c in fitting}
+    current = max(fitting, key=lambda c: (c.live, not _is_replaced(c, names), *_rank(c)), default=None)
     others = tuple(
         (c, why or Reason(Why.SURPLUS, f"a second container of {target.service} {number}"))
         for c, why in verdicts
         if c is not current
     )
     return Slot(target.service, number, current, others)
+
+
+def _is_replaced(container: ObservedContainer, names: set[str]) -> bool:
+    """Whether another one was made in its place: what made it unfit may not show once it has stopped."""
+    return any(name.startswith(temporary_name(container.id, "")) for name in names)
 
 
 def _rank(container: ObservedContainer) -> tuple[bool, bool, bool, float, str]:

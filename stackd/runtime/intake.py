@@ -155,7 +155,7 @@ class Intake:
                     observer.look(stack, images=True)
             case EventKind.NETWORK | EventKind.VOLUME:
                 for stack in self._concerned(event):
-                    observer.look(stack)
+                    observer.look(stack, event.container or None)
             case _:
                 if event.stack in store.names():
                     if not self._is_foreign(event):
@@ -163,11 +163,13 @@ class Intake:
                     observer.look(event.stack, event.container)
 
     def _concerned(self, event: EngineEvent) -> list[StackName]:
-        """The stacks that a network's or volume's event is about: its own, and those waiting for an external one."""
+        """The stacks that a network's or volume's event is about: its own, the one of the container that it names, and
+        those waiting for an external one."""
         waiting = []
         for stack in self._in.store.names():
             decision = self._in.store.decision(stack)
-            if stack == event.stack or (decision is not None and decision.plan.steps):
+            named = bool(event.container) and self._container(stack, event.container) is not None
+            if stack == event.stack or named or (decision is not None and decision.plan.steps):
                 waiting.append(stack)
         return waiting
 
