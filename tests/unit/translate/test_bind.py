@@ -97,3 +97,19 @@ def test_names_are_compose_names() -> None:
     spec = made.services[ServiceName("web")]
     assert container_name(made.name, spec, 2) == "blog-web-2"
     assert temporary_name(ContainerId("0123456789abcdef"), "blog-web-2") == "0123456789ab_blog-web-2"
+
+
+def test_shared_ipc_and_pid_namespaces_name_the_parents_container_and_so_does_the_hash() -> None:
+    text = web("ipc: service:db", "pid: service:db") + "  db: {image: d, ipc: shareable}\n"
+    parents = {ServiceName("db"): ((ContainerId("b" * 64), "blog-db-1"),)}
+    made = request(text, Bindings("x", InstanceName("i"), "/", parents=parents))
+    assert (host(made).text("IpcMode"), host(made).text("PidMode")) == (f"container:{'b' * 64}",) * 2
+    written = Node(dict(made.body)).strings("Labels")["com.docker.compose.config-hash"]
+    spec = project(text).services[ServiceName("web")]
+    assert known_hashes(spec, {ServiceName("db"): ContainerId("b" * 64)})[0] == written != spec.config_hash
+
+
+def test_other_namespaces_are_the_engines_words_and_none_is_left_out() -> None:
+    made = request(web("ipc: shareable", "pid: host"))
+    assert (host(made).text("IpcMode"), host(made).text("PidMode")) == ("shareable", "host")
+    assert not {"IpcMode", "PidMode"} & set(host(request(web())).names())
