@@ -38,6 +38,7 @@ CASES = frozenset(
         "identity",
         "interpolated-types",
         "labels-forms",
+        "namespaces",
         "network-mode",
         "networks",
         "networks-list",
