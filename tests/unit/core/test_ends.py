@@ -79,3 +79,32 @@ def test_failures_far_apart_are_no_crash_loop() -> None:
     edge = policy.crashloop_window / (policy.crashloop_after - 1)
     assert is_crash_looping(ledger(edge), policy)
     assert not is_crash_looping(ledger(edge + 1), policy)
+
+
+def test_a_death_long_after_its_signal_still_waits_for_the_stop_that_follows_it() -> None:
+    toy = Toy(service("web")).settle().wait(1)
+    kill_at = toy.mono
+    toy.wait(50)
+    box = toy.crash("web", 0)
+    toy.evidence[box.id] = evidence(box, kill_at=kill_at, died_at=toy.mono)
+    assert toy.frontier() == []
+    assert toy.verdict("web").state is not ServiceState.COMPLETED
+
+
+def test_an_exit_of_zero_after_a_stop_by_another_hand_that_is_not_held_is_no_success() -> None:
+    toy = Toy(service("web")).settle().wait(1)
+    kill_at = toy.mono
+    toy.wait(50)
+    box = toy.crash("web", 0)
+    toy.evidence[box.id] = evidence(box, kill_at=kill_at, died_at=toy.mono, stop_at=toy.mono)
+    assert toy.turn() == ["start web"]
+
+
+def test_what_another_hand_takes_down_gets_no_network_again_while_that_is_explained() -> None:
+    toy = Toy(service("web")).settle().wait(1)
+    box = toy.box("web")
+    toy.boxes.clear(), toy.networks.clear()
+    toy.evidence[box.id] = evidence(box, Verdict.PENDING, kill_at=toy.mono, died_at=toy.mono, stop_at=toy.mono)
+    assert toy.frontier() == []
+    toy.evidence.clear()
+    assert toy.frontier() == ["network app_default"]
