@@ -1,0 +1,105 @@
+"""Projects of the real docker compose are taken over, and given back, without a stop, a start or a replacement."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stacks import forever
+from tests.e2e.world import Daemon, Stack, World, until
+
+pytestmark = pytest.mark.engine
+
+COMPOSE = Path(sys.executable).parent / "docker-compose"
+RESTART = "restart: unless-stopped"
+
+
+def composed(world: World, daemon: Daemon, name: str, text: str) -> Stack:
+    """A project in a folder that no stacks directory holds, brought up by the real docker compose."""
+    stack = world.stack(daemon, name, {"compose.yaml": text}, where=world.folder / "elsewhere")
+    environment = {**os.environ, "DOCKER_HOST": world.engine.host}
+    command = [str(COMPOSE), "up", "-d"]
+    subprocess.run(command, cwd=stack.folder, env=environment, check=True, capture_output=True, timeout=60)
+    return stack
+
+
+def seen(world: World, stack: Stack) -> dict[str, tuple[str, str]]:
+    """By container: when it started, and all its labels."""
+    ids = world.engine.ids("ps", "-a", stack.name)
+    shown = json.loads(world.engine.docker("inspect", *ids))
+    return {one["Id"]: (one["State"]["StartedAt"], json.dumps(one["Config"]["Labels"])) for one in shown}
+
+
+def calls(world: World, stack: Stack, since: str) -> set[str]:
+    """The actions on the project's containers since an instant, as the engine's events tell them."""
+    now = world.engine.docker("system", "info", "--format", "{{.SystemTime}}")
+    label = f"label=com.docker.compose.project={stack.name}"
+    words = ("events", "--since", since, "--until", now, "--filter", label, "--filter", "type=container")
+    return set(world.engine.docker(*words, "--format", "{{.Action}}").split())
+
+
+def test_adopting_a_compose_project_only_takes_its_restarts_over(world: World, daemon: Daemon) -> None:
+    stack = composed(world, daemon, "adopt", forever("one", "two", extra=[RESTART]))
+    before = seen(world, stack)
+    since = world.engine.docker("system", "info", "--format", "{{.SystemTime}}")
+    listed = daemon.get("/v1/adoptable")
+    assert stack.name in listed.text and listed.status == 200
+    answer = daemon.post(f"/v1/stacks/{stack.name}/adopt?wait=60")
+    assert answer.status == 200, answer.text
+    stack.settled()
+    assert (daemon.stacks / stack.name).resolve() == stack.folder
+    assert seen(world, stack) == before
+    assert calls(world, stack, since) == {"update"}
+    assert {one.restart_policy for one in stack.containers()} == {"no"}
+    assert stack.status().at("overrides") == []
+    one = stack.one("one")
+    world.engine.kill(one)
+    until(lambda: stack.one("one").started != one.started, "one restarted by stackd")
+    assert stack.one("one").id == one.id
+
+
+def test_a_stopped_service_of_an_adopted_project_stays_stopped_until_it_is_asked_for(
+    world: World, daemon: Daemon
+) -> None:
+    stack = composed(world, daemon, "halted", forever("one", "two", extra=[RESTART]))
+    world.engine.docker("stop", stack.one("one").id)
+    before = seen(world, stack)
+    assert daemon.post(f"/v1/stacks/{stack.name}/adopt?wait=60").status == 200
+    assert seen(world, stack) == before
+    assert stack.service("one").at("override", "kind") == "held"
+    assert daemon.post(f"/v1/stacks/{stack.name}/up?wait=60").status == 200
+    stack.running("one", "two")
+
+
+def test_releasing_gives_the_restarts_back_and_adopting_again_changes_no_run(world: World, daemon: Daemon) -> None:
+    stack = composed(world, daemon, "give", forever("one", extra=[RESTART]))
+    before = seen(world, stack)
+    assert daemon.post(f"/v1/stacks/{stack.name}/adopt?wait=60").status == 200
+    assert daemon.post(f"/v1/stacks/{stack.name}/release?wait=60").status == 200
+    until(lambda: stack.one("one").restart_policy == "unless-stopped", "the file's policy put back")
+    assert daemon.post(f"/v1/stacks/{stack.name}/stop").status == 409
+    daemon.restart()
+    assert stack.one("one").restart_policy == "unless-stopped"
+    assert daemon.post(f"/v1/stacks/{stack.name}/adopt?wait=60").status == 200
+    until(lambda: stack.one("one").restart_policy == "no", "taken over again")
+    assert seen(world, stack) == before
+
+
+def test_what_was_made_from_another_file_is_refused_with_what_to_do(world: World, daemon: Daemon) -> None:
+    stack = world.stack(daemon, "other", {"prod.yml": forever("one")}, where=world.folder / "elsewhere")
+    (stack.folder / "compose.yaml").write_text(forever("two"))
+    environment = {**os.environ, "DOCKER_HOST": world.engine.host}
+    command = [str(COMPOSE), "-f", "prod.yml", "up", "-d"]
+    subprocess.run(command, cwd=stack.folder, env=environment, check=True, capture_output=True, timeout=60)
+    answer = daemon.post(f"/v1/stacks/{stack.name}/adopt")
+    assert answer.status == 409
+    assert "COMPOSE_FILE=prod.yml" in answer.text
+    (stack.folder / ".env").write_text("COMPOSE_FILE=prod.yml\n")
+    before = seen(world, stack)
+    assert daemon.post(f"/v1/stacks/{stack.name}/adopt?wait=60").status == 200
+    assert seen(world, stack) == before

@@ -1,0 +1,275 @@
+"""Adoption and release: nothing is stopped, started or replaced, and what would be is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stackd.daemon import Daemon
+from stackd.errors import EngineErrorKind, RequestError
+from stackd.model.ids import ServiceName, StackName
+from stackd.model.override import OperationState, OverrideKind, Verb
+from stackd.translate import labels as label
+from tests.fake.engine import FakeEngine
+from tests.fake.machine import refuse
+from tests.fake.values import FakeContainer
+from tests.unit.runtime.whole import APP, calm, compose, link, whole, write
+from tests.unit.runtime.world import until
+
+WEB, DB = ServiceName("web"), ServiceName("db")
+TEXT = compose(web="one", db="one")
+CHANGES = ("create_container", "start_container", "stop_container", "remove_container", "rename_container")
+
+
+def counted(engine: FakeEngine) -> list[int]:
+    return [len(engine.called(method)) for method in CHANGES]
+
+
+async def made_by_compose(place: Path, engine: FakeEngine) -> Path:
+    """A project as `docker compose up -d` leaves it: its containers name no stackd, and the engine restarts them."""
+    for name in ("web:1", "db:1"):
+        engine.add_image(name)
+    folder = write(place, TEXT)
+    link(place, folder)
+    async with whole(place, engine) as daemon:
+        await until(lambda: calm(daemon, "web", "db"))
+    (place / "stacks" / "app").unlink()
+    for file in (place / "state").iterdir():
+        file.unlink()
+    for box in engine.containers.values():
+        own = (label.INSTANCE, label.ROOT, label.CONTENT)
+        box.raw_labels = {key: value for key, value in box.raw_labels.items() if key not in own}
+        box.raw_labels |= {label.CONFIG_FILES: str(folder / "compose.yaml")}
+        box.labels = label.container_labels(box.raw_labels)
+        box.policy = "unless-stopped"
+    return folder
+
+
+def box(engine: FakeEngine, service: str) -> FakeContainer:
+    (found,) = [one for one in engine.containers.values() if one.labels.service == service]
+    return found
+
+
+async def ready(daemon: Daemon) -> None:
+    await until(lambda: daemon.store.host.sources_loaded and daemon.store.host.engine_up)
+
+
+async def settled(daemon: Daemon, stack: StackName = APP) -> None:
+    """Adopt it and wait until that is over."""
+    asked = await daemon.control.adopt(stack, "a test")
+    over = await daemon.control.settled(asked.request.id, 10)
+    assert (over.state, over.request.verb) == (OperationState.SUCCEEDED, Verb.ADOPT), over
+
+
+async def test_adoption_links_the_folder_and_sets_engine_policies_and_does_nothing_else(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    folder = await made_by_compose(tmp_path, engine)
+    before, runs = counted(engine), {one.id: one.started_at for one in engine.containers.values()}
+    async with whole(tmp_path, engine) as daemon:
+        await ready(daemon)
+        (found,) = await daemon.control.adoptable()
+        assert (found.name, found.working_dir, found.containers, found.running) == (APP, str(folder), 2, 2)
+        assert (found.obstacle, set(found.services)) == ("", {WEB, DB})
+        await settled(daemon)
+        assert (tmp_path / "stacks" / "app").resolve() == folder
+        assert counted(engine) == before
+        assert {one.id: one.started_at for one in engine.containers.values()} == runs
+        assert len(engine.called("update_restart_policy")) == 2
+        assert {one.policy for one in engine.containers.values()} == {"no"}
+        assert daemon.store.view(APP).overrides == ()
+        assert await daemon.control.adoptable() == ()
+        engine.crash(box(engine, "web").id, 1)
+        await until(lambda: box(engine, "web").runs == 2)
+
+
+async def test_what_adoption_would_start_or_replace_is_held_until_up(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    folder = await made_by_compose(tmp_path, engine)
+    await engine.human_stop(box(engine, "web").id)
+    (folder / "compose.yaml").write_text(TEXT.replace("image: db:1", "image: db:1\n    hostname: other"))
+    before = counted(engine)
+    async with whole(tmp_path, engine) as daemon:
+        await ready(daemon)
+        await settled(daemon)
+        assert counted(engine) == before
+        held = {one.service for one in daemon.store.view(APP).overrides if one.kind is OverrideKind.HELD}
+        assert held == {WEB, DB}
+        assert "its container differs from its file" in daemon.control.why(APP, DB).headline
+        await daemon.control.submit(APP, Verb.UP, (), "a test")
+        await until(lambda: calm(daemon, "web", "db"))
+        assert daemon.store.view(APP).overrides == ()
+        assert counted(engine) != before
+
+
+async def test_a_project_with_services_that_its_file_does_not_name_is_held_as_a_whole(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    folder = await made_by_compose(tmp_path, engine)
+    (folder / "compose.yaml").write_text(compose(web="one"))
+    before = counted(engine)
+    async with whole(tmp_path, engine) as daemon:
+        await ready(daemon)
+        await settled(daemon)
+        (held,) = daemon.store.view(APP).overrides
+        assert (held.service, held.kind) == (None, OverrideKind.HELD)
+        assert "service db is not in its file" in held.reason
+        assert counted(engine) == before
+
+
+def _gone(folder: Path, engine: FakeEngine) -> None:
+    folder.rename(folder.parent / "elsewhere")
+
+
+def _writable(folder: Path, engine: FakeEngine) -> None:
+    folder.chmod(0o777)
+
+
+def _other_file(folder: Path, engine: FakeEngine) -> None:
+    for one in engine.containers.values():
+        one.raw_labels = {**one.raw_labels, label.CONFIG_FILES: str(folder / "prod.yml")}
+
+
+def _other_name(folder: Path, engine: FakeEngine) -> None:
+    (folder / "compose.yaml").write_text("name: shop\n" + TEXT)
+
+
+def _other_stackd(folder: Path, engine: FakeEngine) -> None:
+    for one in engine.containers.values():
+        one.labels = replace(one.labels, instance="theirs")
+
+
+def _invalid(folder: Path, engine: FakeEngine) -> None:
+    (folder / "compose.yaml").write_text("services: 7\n")
+
+
+def _occupied(folder: Path, engine: FakeEngine) -> None:
+    (folder.parent.parent / "stacks" / "app").write_text("something else\n")
+
+
+def _linked(folder: Path, engine: FakeEngine) -> None:
+    other = folder.parent / "by-link"
+    other.symlink_to(folder)
+    for one in engine.containers.values():
+        one.labels = replace(one.labels, working_dir=str(other))
+
+
+OBSTACLES: list[tuple[Callable[[Path, FakeEngine], None], str]] = [
+    (_gone, "is not there"),
+    (_writable, "can be written by everybody"),
+    (_other_file, "set COMPOSE_FILE=prod.yml in its .env"),
+    (_other_name, "set COMPOSE_PROJECT_NAME=app in its .env"),
+    (_other_stackd, "another stackd (instance theirs)"),
+    (_invalid, "compose.yaml"),
+    (_occupied, "is there already"),
+    (_linked, "is a link to"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "told"), OBSTACLES)
+async def test_what_cannot_be_adopted_is_listed_with_its_obstacle_and_refused(
+    tmp_path: Path, spoil: Callable[[Path, FakeEngine], None], told: str
+) -> None:
+    engine = FakeEngine()
+    folder = await made_by_compose(tmp_path, engine)
+    spoil(folder, engine)
+    async with whole(tmp_path, engine) as daemon:
+        await ready(daemon)
+        (found,) = await daemon.control.adoptable()
+        assert told in found.obstacle
+        with pytest.raises(RequestError) as refused:
+            await daemon.control.adopt(APP, "a test")
+        assert (refused.value.status, refused.value.code) == (409, "not_adoptable")
+        assert found.obstacle in refused.value.detail
+        assert not (tmp_path / "stacks" / "app").is_symlink()
+        assert APP not in daemon.store.names() or daemon.store.view(APP).overrides == ()
+
+
+async def test_a_stack_of_the_same_name_elsewhere_is_an_obstacle(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    await made_by_compose(tmp_path, engine)
+    other = tmp_path / "stacks" / "mine"
+    other.mkdir()
+    (other / "compose.yaml").write_text("name: app\n" + compose(web="one"))
+    async with whole(tmp_path, engine) as daemon:
+        await ready(daemon)
+        await daemon.control.put_override(APP, None, OverrideKind.HELD, "", "a test", None)
+        (found,) = await daemon.control.adoptable()
+        assert "has its name" in found.obstacle
+
+
+async def test_a_project_that_is_not_there_and_a_stack_that_is_kept_are_not_adoptable(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    for name in ("web:1", "db:1"):
+        engine.add_image(name)
+    link(tmp_path, write(tmp_path, TEXT))
+    async with whole(tmp_path, engine) as daemon:
+        await until(lambda: calm(daemon, "web", "db"))
+        assert await daemon.control.adoptable() == ()
+        for name, status in ((StackName("nobody"), 404), (APP, 409)):
+            with pytest.raises(RequestError) as refused:
+                await daemon.control.adopt(name, "a test")
+            assert (refused.value.status, refused.value.code) == (status, "not_adoptable")
+
+
+async def test_projects_cannot_be_told_while_the_engine_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    async with whole(tmp_path, engine) as daemon:
+        await ready(daemon)
+
+        async def refused(*args: object) -> None:
+            raise refuse(EngineErrorKind.UNAVAILABLE, "no answer")
+
+        monkeypatch.setattr(engine, "list_containers", refused)
+        with pytest.raises(RequestError) as told:
+            await daemon.control.adoptable()
+        assert (told.value.status, told.value.code) == (503, "engine_unavailable")
+
+
+async def test_a_released_stack_is_the_engines_own_until_it_is_adopted(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    for name in ("web:1", "db:1"):
+        engine.add_image(name)
+    folder = write(tmp_path, TEXT)
+    link(tmp_path, folder)
+    async with whole(tmp_path, engine) as daemon:
+        await until(lambda: calm(daemon, "web", "db"))
+        before = counted(engine)
+        asked = await daemon.control.release(APP, "a test")
+        over = await daemon.control.settled(asked.request.id, 10)
+        assert (over.state, over.request.verb) == (OperationState.SUCCEEDED, Verb.RELEASE)
+        assert {one.policy for one in engine.containers.values()} == {"unless-stopped"}
+        for verb in (Verb.UP, Verb.STOP, Verb.RESTART, Verb.DOWN):
+            with pytest.raises(RequestError, match="was released") as refused:
+                await daemon.control.submit(APP, verb, (), "a test")
+            assert (refused.value.status, refused.value.code) == (409, "released")
+        with pytest.raises(RequestError, match="was released"):
+            await daemon.control.put_override(APP, WEB, OverrideKind.HELD, "", "a test", None)
+        write(tmp_path, TEXT.replace("one", "two"))
+        await daemon.control.rescan()
+        assert [one.kind for one in daemon.store.view(APP).overrides] == [OverrideKind.RELEASED]
+        assert "`stackd adopt app`" in daemon.control.why(APP, WEB).headline
+        write(tmp_path, TEXT)
+        await daemon.control.rescan()
+        await settled(daemon)
+        assert {one.policy for one in engine.containers.values()} == {"no"}
+        assert daemon.store.view(APP).overrides == ()
+        assert counted(engine) == before
+
+
+async def test_deleting_the_release_is_adopting(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.add_image("web:1")
+    link(tmp_path, write(tmp_path, compose(web="one")))
+    async with whole(tmp_path, engine) as daemon:
+        await until(lambda: calm(daemon, "web"))
+        await daemon.control.release(APP, "a test")
+        await until(lambda: box(engine, "web").policy == "unless-stopped")
+        await engine.human_stop(box(engine, "web").id)
+        await until(lambda: not calm(daemon, "web"))
+        assert await daemon.control.drop_override(APP, None, "a test")
+        await until(lambda: [one.service for one in daemon.store.view(APP).overrides] == [WEB])
+        assert box(engine, "web").runs == 1
