@@ -163,6 +163,8 @@ def _parents(view: View, spec: ServiceSpec, now: Now) -> dict[ServiceName, tuple
     found = {}
     for parent in made_from(spec):
         currents = [slot.current for slot in slots.get(parent, ()) if slot.current is not None]
+        if not currents:  # replaced meanwhile: not a body that the engine would refuse for good
+            raise EngineError(EngineErrorKind.CONFLICT, f"{parent}'s container is not there any more")
         found[parent] = tuple((container.id, container.name) for container in currents)
     return found
 

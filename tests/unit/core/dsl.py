@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from stackd.core.decide import decide, make_world
-from stackd.core.sharing import shared_with
+from stackd.core.sharing import made_from, shared_with
 from stackd.core.slots import build_digest
 from stackd.errors import EngineErrorKind
 from stackd.model.evidence import Condemned, Evidence, Verdict
@@ -314,7 +314,8 @@ class Toy:
         self.done.append(op)
         match op:
             case CreateContainer():
-                self.created.add(self.put(self.made(op)).id)
+                if all(self._parents_of(name) for name in made_from(op.spec)):  # else a conflict: not there any more
+                    self.created.add(self.put(self.made(op)).id)
             case StartContainer():
                 self._start(op.container)
             case StopContainer():
@@ -392,8 +393,11 @@ class Toy:
         return "" if name == mode else f"container:{self._parent(ServiceName(name))}"
 
     def _parent(self, name: ServiceName) -> ContainerId:
+        return self._parents_of(name)[0]
+
+    def _parents_of(self, name: ServiceName) -> list[ContainerId]:
         slots = make_world(self.view(), self.now).slots_of(name)
-        return next(slot.current.id for slot in slots if slot.current is not None)
+        return [slot.current.id for slot in slots if slot.current is not None]
 
     def _start(self, which: ContainerId) -> None:
         box = self.boxes[which]
