@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stacks import forever
-from tests.e2e.world import Daemon, World, until
+from tests.e2e.world import Daemon, Json, Stack, World, at, until
 
 pytestmark = pytest.mark.engine
 
@@ -92,3 +92,46 @@ def test_an_open_compose_run_is_untouched_by_edits(world: World, daemon: Daemon)
     until(lambda: "web" not in {one.service for one in stack.containers() if one != open_run}, "web removed")
     stack.settled()
     assert open_run in stack.containers()
+
+
+def compose(world: World, stack: Stack, *words: str) -> None:
+    """`docker compose WORDS` beside stackd, on the stack's own folder."""
+    environment = {**os.environ, "DOCKER_HOST": world.engine.host}
+    command = [str(COMPOSE), "-p", stack.name, *words]
+    subprocess.run(command, cwd=stack.folder, env=environment, check=True, capture_output=True, timeout=60)
+
+
+def overrides(stack: Stack) -> list[Json]:
+    found = stack.daemon.get(f"/v1/stacks/{stack.name}").at("overrides")
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_stack_taken_down_by_compose_is_one_hold_until_compose_brings_it_up(world: World, daemon: Daemon) -> None:
+    stack = world.stack(daemon, "downup", {"compose.yaml": forever("one", "two")})
+    stack.running("one", "two")
+    stack.settled()
+    compose(world, stack, "down")
+    until(lambda: [at(one, "service") for one in overrides(stack)] == [None], "one hold of the stack")
+    assert stack.containers() == []
+    assert "docker compose down" in str(at(overrides(stack)[0], "reason"))
+    compose(world, stack, "up", "-d")
+    by_hand = {one.id: one.started for one in stack.containers()}
+    assert len(by_hand) == 2
+    until(lambda: overrides(stack) == [], "no hold any more")
+    stack.settled()
+    assert {one.id: one.started for one in stack.containers()} == by_hand
+
+
+def test_a_recreation_by_compose_is_not_fought(world: World, daemon: Daemon) -> None:
+    stack = world.stack(daemon, "again", {"compose.yaml": forever("one", "two")})
+    before = stack.running("one", "two")
+    stack.settled()
+    compose(world, stack, "up", "-d", "--force-recreate")
+    by_hand = {one.id: one.started for one in stack.containers()}
+    assert not {one.id for one in before.values()} & set(by_hand)
+    other = world.stack(daemon, "other", {"compose.yaml": forever("one", extra=[SLOW])})
+    other.running("one")
+    stack.settled()
+    assert {one.id: one.started for one in stack.containers()} == by_hand
+    assert overrides(stack) == []
