@@ -214,6 +214,16 @@ async def test_a_run_is_kept_once_whoever_looks_how_often(tmp_path: Path) -> Non
         assert len(one.journal.crashes(STACK)) == 1
 
 
+async def test_a_run_too_old_to_be_kept_is_told_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        one.toy.alter("web", state=ContainerState.EXITED, exit_code=1, finished_at=one.toy.now.wall - 1e6)
+        for _ in range(3):
+            one.turn()
+        await one.done()
+        assert one.journal.crashes(STACK) == ()
+        assert [entry.type for entry in one.history.after(0, 100)] == ["service.crashed"]
+
+
 async def test_a_crash_loop_of_every_second_keeps_all_in_short_and_ten_a_minute_whole(tmp_path: Path) -> None:
     async with world(tmp_path) as one:
         for _ in range(MOST + 3):

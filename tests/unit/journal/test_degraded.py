@@ -167,6 +167,19 @@ async def test_a_database_locked_by_another_process_at_the_start_is_read_all_the
         await until(lambda: journal.healthy)
 
 
+async def test_a_database_that_could_not_be_opened_is_tried_again_though_nobody_puts_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LAG", 0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "open", _cannot)
+        later = opened(tmp_path)
+        journal, _ = await later.__aenter__()
+        assert "unable to open" in journal.problem
+    await until(lambda: journal.healthy)
+    await later.__aexit__(None, None, None)
+
+
 async def test_what_could_not_be_read_at_the_start_is_told_later_and_no_number_is_used_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ async def test_a_clock_set_back_puts_no_death_into_the_future(tmp_path: Path) ->
     assert web.deaths[0].seen_at == 3.0
     assert web.health_restarts == ((RUN, 3.0),)
     assert web.stable_since == 3.0
+    assert web.usurped == ((ContainerId("c2"), 3.0),)
 
 
 async def test_fire_and_forget_data_is_written_without_being_asked(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from stackd.model.observed import HealthProbe
 from stackd.model.override import Operation, OperationState, Request, Verb
 from stackd.model.plan import FieldChange
 from stackd.model.record import Applied, AppliedImage
-from stackd.runtime.database import Bounds
+from stackd.runtime.database import Batch, Bounds, Database
 from stackd.runtime.journal import CRASH_GAP, LOST
 from tests.unit.journal.world import BLOG, BOUNDS, WEB, Clock, bundle, opened, outsider, override
 
@@ -51,6 +51,25 @@ async def test_a_crash_that_is_not_written_yet_is_told_from_memory(tmp_path: Pat
         assert await journal.crash(1) == bundle(1)
     async with opened(tmp_path) as (journal, _):
         assert await journal.crash(1) == bundle(1)
+
+
+async def test_evidence_that_comes_while_the_summary_is_being_written_is_written_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Database.commit
+    async with opened(tmp_path) as (journal, _):
+
+        def overtaken(self: Database, batch: Batch, *, durable: bool) -> None:
+            commit(self, batch, durable=durable)
+            if batch.crashes:
+                monkeypatch.setattr(Database, "commit", commit)
+                journal.save_crash(bundle(1, line="whole"))
+
+        monkeypatch.setattr(Database, "commit", overtaken)
+        journal.save_crash(bundle(1, line="in short"))
+        assert await journal.flush(5)
+    async with opened(tmp_path) as (journal, _):
+        assert await journal.crash(1) == bundle(1, line="whole")
 
 
 async def test_the_number_of_a_crash_is_never_used_twice(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def ledger(seen_at: float) -> Ledger:
         stable_since=seen_at - 2,
         sick=RUN,
         sick_since=seen_at - 3,
+        usurped=((ContainerId("c2"), seen_at - 4),),
     )
     return Ledger({WEB: web})
 
