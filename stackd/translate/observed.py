@@ -157,7 +157,8 @@ def _health(node: Node) -> Health:
         case "healthy":
             return Health.HEALTHY
         case "unhealthy":
-            return Health.UNHEALTHY
+            # An engine that stops probing (pause) writes this without any probe having failed, until the next one.
+            return Health.UNHEALTHY if node.integer("FailingStreak") else Health.STARTING
         case _:
             return Health.NONE
 

@@ -32,7 +32,7 @@ INSPECT: dict[str, Json] = {
     "State": {
         "Status": "running", "ExitCode": 0, "OOMKilled": False, "Error": "", "Pid": 4711,
         "StartedAt": "2024-05-01T10:00:01.25Z", "FinishedAt": "0001-01-01T00:00:00Z",
-        "Health": {"Status": "unhealthy", "Log": [
+        "Health": {"Status": "unhealthy", "FailingStreak": 2, "Log": [
             {"Start": "2024-05-01T09:00:00Z", "ExitCode": 1, "Output": "of the run before"},
             {"Start": "2024-05-01T12:00:02+02:00", "ExitCode": 1, "Output": " no route \n"},
             {"Start": "2024-05-01T10:00:03Z", "ExitCode": 0, "Output": "fine"},
@@ -202,6 +202,13 @@ def test_an_image_tells_by_which_names_registries_know_it() -> None:
     document = {"Id": "sha256:1", "RepoDigests": ["db@sha256:2", "localhost:5000/db@sha256:3"]}
     assert image("db:1", as_node(document)).digests == ("db@sha256:2", "localhost:5000/db@sha256:3")
     assert image("db:1", as_node({"Id": "sha256:1", "RepoDigests": None})).digests == ()
+
+
+def test_a_container_that_was_paused_is_not_called_unhealthy_before_a_probe_has_failed() -> None:
+    """20.10.24: pause writes `unhealthy` with a streak of 0, and unpause leaves it so until the next probe."""
+    told = {"Status": "unhealthy", "FailingStreak": 0, "Log": [{"Start": "2026-11-24T11:53:38Z", "ExitCode": 0}]}
+    document = {**INSPECT, "State": {"Status": "running", "Health": told}}
+    assert observed.container(as_node(document)).health is Health.STARTING
 
 
 def test_a_health_log_is_read_in_order_and_its_output_is_cut() -> None:
