@@ -2,7 +2,7 @@
 BIN := .venv/bin
 BED := python3 -m tests.bed
 
-.PHONY: demo test lint types fresh bench clean
+.PHONY: demo test lint types fresh bench chaos clean
 
 demo: .venv/ready           ## the story of the README, on a real engine, in about a minute
 	@$(BIN)/python -m tests.demo
@@ -25,6 +25,9 @@ bench: .venv/ready          ## the same work on stackd, docker compose and bare 
 	@$(BED) --name bench up --only busybox
 	@$(BED) --name bench exec -- $(CURDIR)/$(BIN)/python -m tests.bench --write
 	@$(BED) --name bench clean
+
+chaos: .venv/ready          ## ten minutes of faults on a real engine: kills, freezes, edits, a bad wire, a full disk; then quiet
+	@$(BIN)/python -m tests.chaos --seconds 600
 
 clean:                      ## the bed's engine and what it stored, and the environment
 	$(BED) clean

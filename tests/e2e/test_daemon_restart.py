@@ -21,18 +21,20 @@ CHAIN = "services:\n" + "".join(
 )
 
 
-@WAYS
-def test_a_restart_of_the_daemon_changes_no_start(world: World, daemon: Daemon, how: signal.Signals) -> None:
-    stack = world.stack(daemon, "calm", {"compose.yaml": forever("one", "two")})
+@pytest.mark.timeout(600)
+def test_a_hundred_restarts_of_the_daemon_change_no_start(world: World, daemon: Daemon) -> None:
+    probe = 'healthcheck: {test: ["CMD", "true"], interval: 1s}'
+    stack = world.stack(daemon, "calm", {"compose.yaml": forever("one", "two") + f"    {probe}\n"})
     stack.running("one", "two")
     stack.settled()
     before = stack.containers()
-    for _ in range(3):
-        code = daemon.stop(how)
-        assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
-        daemon.start()
-        stack.settled()
-    assert stack.containers() == before
+    for _ in range(50):
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            code = daemon.stop(how)
+            assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
+            daemon.start()
+            stack.settled()
+            assert stack.containers() == before
 
 
 @WAYS

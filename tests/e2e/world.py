@@ -117,6 +117,11 @@ class Daemon:
 
     def start(self) -> None:
         """Start the process and wait until it answers and is ready."""
+        self.launch()
+        until(self._ready, f"a ready daemon (see {self.log})", 30)
+
+    def launch(self) -> None:
+        """Start the process."""
         self.stacks.mkdir(exist_ok=True)
         config = self.folder / "config.toml"
         config.write_text(HASTY + self.more, encoding="utf-8")
@@ -129,7 +134,6 @@ class Daemon:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd="/", env=_environment()
             )
-        until(self._ready, f"a ready daemon (see {self.log})", 30)
 
     def _ready(self) -> bool:
         assert self.process is not None
