@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -108,3 +109,24 @@ async def test_a_cursor_from_before_the_oldest_event_is_gone(tmp_path: Path) -> 
         with pytest.raises(RequestError, match="the oldest event still kept has seq 50") as refused:
             commands.happenings(48, 10)
         assert refused.value.status == 410
+
+
+async def test_a_hold_whose_time_is_over_ends_and_the_history_says_so(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        (box,) = [one for one in daemon.engine.containers.values() if one.labels.service == JOBS]
+        await daemon.commands().put_override(STACK, JOBS, OverrideKind.HELD, "", "a test", time.time() + 0.2)
+        daemon.engine.crash(box.id, 1)
+        await until(lambda: box.runs == 2 and not daemon.store.view(STACK).overrides)
+        told = [one.message for one in daemon.history.after(0, 1000) if one.type == "override.released"]
+        assert told == ["no longer held: its time is over"]
+
+
+@pytest.mark.parametrize("kind", [OverrideKind.PINNED, OverrideKind.RELEASED, OverrideKind.SCALED])
+async def test_what_has_a_verb_of_its_own_is_not_set_as_an_override(tmp_path: Path, kind: OverrideKind) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        with pytest.raises(RequestError) as refused:
+            await daemon.commands().put_override(STACK, None, kind, "", "a test", None)
+        assert (refused.value.status, refused.value.code) == (422, "not_supported")
+        assert daemon.store.view(STACK).overrides == ()
