@@ -87,7 +87,7 @@ class Daemon:
         self.applied = AppliedRevisions(journal, self.history, options.settings, clock)
         self.crashes = Crashes(engine, journal, self.history, clock, self.applied.revived)
         self.host = HostWatch(self.store, self.history, clock)
-        witnesses = (self.crashes.look, self.applied.look, self.host.note)
+        witnesses = (self.crashes.look, self.applied.look, self.host.note, self.observer.attend)
         parts = (self.store, self.jobs, self.intents, journal, self.history, clock, witnesses, self.host.check)
         self.stacks = Stacks(Loop(*parts))
         supervision = config.supervision

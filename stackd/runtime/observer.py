@@ -26,6 +26,7 @@ from stackd.model.observed import (
 )
 from stackd.model.plan import StartContainer
 from stackd.model.spec import Project
+from stackd.model.view import Decision, View
 from stackd.runtime.store import Store
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,14 @@ class Observer:
         seen.dirty = True
         if seen.task is None:
             seen.task = asyncio.create_task(self._rounds(stack, seen), name=f"observe {stack}")
+
+    def attend(self, view: View, _decision: Decision) -> None:
+        """A witness of decisions: look for the images of a definition that came into force without a file being read.
+
+        A rollback and its end are such; without this they would wait for the next resync.
+        """
+        if view.observed is not None and _images_of(view) - view.observed.images.keys():
+            self.look(view.stack)
 
     def look_everywhere(self) -> None:
         """Look at every stack, trusting nothing seen before: after a reconnect, and at every resync."""
@@ -188,10 +197,7 @@ class Observer:
         return tuple(sorted(found.values(), key=lambda volume: volume.name))
 
     async def _images(self, stack: StackName, seen: _Seen, stale: bool) -> dict[str, ObservedImage | None]:
-        project = self._project(stack)
-        wanted = {spec.image for spec in project.services.values()} if project else set()
-        pinned = self._store.view(stack).pinned if stack in self._store.names() else None
-        wanted |= set(pinned.images.values()) if pinned is not None else set()
+        wanted = _images_of(self._store.view(stack)) if stack in self._store.names() else set()
         if stale:
             seen.images = {}
         missing = sorted(ref for ref in wanted if seen.images.get(ref) is None)
@@ -205,6 +211,13 @@ class Observer:
 
     def _project(self, stack: StackName) -> Project | None:
         return self._store.view(stack).project if stack in self._store.names() else None
+
+
+def _images_of(view: View) -> set[str]:
+    """Every image that the definition in force needs, by what it is looked for."""
+    project, pinned = view.project, view.pinned
+    wanted = {spec.image for spec in project.services.values()} if project else set[str]()
+    return wanted | set(pinned.images.values()) if pinned is not None else wanted
 
 
 def _unknown(row: ContainerRow, before: ObservedContainer | None) -> ObservedContainer:

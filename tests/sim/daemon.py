@@ -60,7 +60,7 @@ class SimDaemon:
         self.jobs = Jobs(tools)
         applied = AppliedRevisions(self.journal, self.history, SourceSettings((), {}), clock)
         crashes = Crashes(engine, self.journal, self.history, clock, nothing)
-        witnesses = (crashes.look, applied.look)
+        witnesses = (crashes.look, applied.look, self.observer.attend)
         self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, self.journal, self.history, clock, witnesses))
         self.intake = Intake(Inlets(engine, self.store, self.observer, self.intents, clock))
         self._contents = contents

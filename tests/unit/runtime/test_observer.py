@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
-from stackd.model.ids import ContainerId
+from stackd.model.ids import ContainerId, ImageId, ServiceName
 from stackd.model.observed import ObservedContainer
+from stackd.model.override import Override, OverrideKind
+from stackd.model.view import Pin
 from tests.fake.engine import FakeEngine
 from tests.unit.core.dsl import service
 from tests.unit.runtime.world import STACK, running, until
@@ -64,3 +67,17 @@ async def test_a_container_whose_row_is_the_same_is_not_inspected_again(tmp_path
         engine.process_ends(web, 1)
         await until(lambda: web.runs == 2 and daemon.running("db", "web"))
         assert {call.args for call in engine.called("inspect_container")} == {(str(web.id),)}, str(db.id)
+
+
+async def test_the_images_of_a_revision_that_is_put_in_force_are_looked_for_at_once(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as daemon:
+        daemon.load(service("web"))
+        await until(lambda: daemon.running("web"))
+        before = daemon.store.view(STACK)
+        assert before.project is not None
+        ran = ImageId("sha256:" + "9" * 64)
+        pin = Pin(1, before.project, {ServiceName("web"): ran})
+        override = Override(STACK, None, OverrideKind.PINNED, "rolled back", "a test", time.time(), value=1)
+        await daemon.intents.put(override, pin=pin)
+        await until(lambda: ran in (seen.images if (seen := daemon.store.view(STACK).observed) else {}))

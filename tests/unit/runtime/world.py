@@ -59,7 +59,8 @@ class Running:
         self.observer = Observer(engine, self.store, time.monotonic)
         tools = Tools(engine, self.store, self.observer, Limiter(Limits()), journal, self.history, clock)
         self.jobs = Jobs(tools)
-        self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, journal, self.history, clock))
+        witnesses = (self.observer.attend,)
+        self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, journal, self.history, clock, witnesses))
         self.intake = Intake(Inlets(engine, self.store, self.observer, self.intents, clock))
 
     def restore(self) -> None:
