@@ -206,7 +206,7 @@ def test_an_image_tells_by_which_names_registries_know_it() -> None:
 
 def test_a_container_that_was_paused_is_not_called_unhealthy_before_a_probe_has_failed() -> None:
     """20.10.24: pause writes `unhealthy` with a streak of 0, and unpause leaves it so until the next probe."""
-    told = {"Status": "unhealthy", "FailingStreak": 0, "Log": [{"Start": "2026-11-24T11:53:38Z", "ExitCode": 0}]}
+    told: Json = {"Status": "unhealthy", "FailingStreak": 0, "Log": [{"Start": "2026-11-24T11:53:38Z", "ExitCode": 0}]}
     document = {**INSPECT, "State": {"Status": "running", "Health": told}}
     assert observed.container(as_node(document)).health is Health.STARTING
 
