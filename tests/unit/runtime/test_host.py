@@ -92,6 +92,14 @@ def test_what_was_not_well_before_feeds_no_storm() -> None:
     assert world.types() == ["host.storm", "host.storm_over"]
 
 
+def test_runs_that_end_soon_after_their_start_feed_no_storm() -> None:
+    world = World()
+    world.note()
+    world.wait(5)
+    world.crash(*NAMES)
+    assert world.storm == ""
+
+
 def test_services_that_a_person_stopped_do_not_count() -> None:
     world = World()
     world.note()
