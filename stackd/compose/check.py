@@ -10,6 +10,7 @@ from __future__ import annotations
 import graphlib
 import ipaddress
 
+from stackd.compose.agree import agree
 from stackd.compose.normalise import items, services, text
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, any_secret, is_null
@@ -40,13 +41,16 @@ def _external(root: Map, report: Report) -> None:
 
 
 def _file_objects(root: Map, report: Report) -> None:
+    """Secrets and configs say where their content is; a secret does even if a driver could know."""
     for section, choices in (("secrets", ("file", "environment")), ("configs", ("file", "environment", "content"))):
         table = root.get(section)
         for key, resource in table.entries.items() if isinstance(table, Map) else ():
             if not isinstance(resource, Map):
                 continue
             given = [choice for choice in choices if choice in resource.entries]
-            if len(given) > 1 or (not given and not {"external", "driver"} & resource.entries.keys()):
+            elsewhere = {"external", "driver"} & resource.entries.keys()
+            empty = section == "secrets" and not _is(resource.get("external"), True)
+            if len(given) > 1 or (not given and (empty or not elsewhere)):
                 message = f'"{key}" wants one of {", ".join(choices)}'
                 report.error("bad-value", message, resource.span, (section, key))
 
@@ -136,6 +140,7 @@ class _Service:
             if key[-1:].isspace():
                 message = f'the variable name "{key}" ends in a space; write NAME=VALUE'
                 self._report.error("bad-name", message, service.key_span("environment"), self._path("environment"))
+        agree(self._root, self._name, service, self._report)
         self._networks(service)
         self._volumes(service)
         self._depends(service)

@@ -201,6 +201,14 @@ _HOOK_FIELDS: dict[str, Rule] = {
     "command": COMMAND, "user": TEXT, "privileged": BOOL, "working_dir": TEXT, "environment": PAIRS
 }  # fmt: skip
 HOOKS = ListOf(_record(_HOOK_FIELDS, "command"))
+_TRIGGER = _record(
+    {
+        "path": TEXT, "target": TEXT, "ignore": TEXT_OR_TEXTS, "include": TEXT_OR_TEXTS, "initial_sync": BOOL,
+        "action": Text(("rebuild", "sync", "restart", "sync+restart", "sync+exec")),
+        "exec": _record(_HOOK_FIELDS, "command"),
+    },
+    "path", "action",
+)  # fmt: skip
 _NOT_BEFORE = (
     "develop", "deploy", "attach", "build", "container_name", "depends_on", "expose", "extends", "provider",
     "external_links", "healthcheck", "links", "ports", "pre_start", "post_start", "pre_stop", "profiles", "restart",
@@ -223,7 +231,7 @@ _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 SERVICE = _record(
     {
-        "develop": Either("a mapping", scalar=_NOTHING, map=_record({"watch": ListOf(Anything())})),
+        "develop": Either("a mapping", scalar=_NOTHING, map=_record({"watch": ListOf(_TRIGGER)})),
         "deploy": DEPLOY,
         "annotations": PAIRS,
         "attach": BOOL,
