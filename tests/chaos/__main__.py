@@ -28,10 +28,10 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     if os.environ.get("STACKD_BED_NAME") != NAME:
         return _inside(arguments)
-    return chaos(Bed.current(), options.seconds, options.services, options.seed)
+    return chaos(Bed.current(), options.seconds, options.services, options.seed, trace=options.trace)
 
 
-def chaos(bed: Bed, seconds: float, services: int, seed: int) -> int:
+def chaos(bed: Bed, seconds: float, services: int, seed: int, *, trace: bool = False) -> int:
     """A run on a bed that nobody else uses; prints, and returns the exit code."""
     print(f"chaos for {seconds:.0f} s, seed {seed}")
     with city(bed, services, seed) as made:
@@ -45,9 +45,11 @@ def chaos(bed: Bed, seconds: float, services: int, seed: int) -> int:
     print(table([*judge.closed, *judge.open]))
     print(f"docker stop: held {made.holds}, taken for a crash because the evidence was lost {made.unheld}")
     print(f"needless restarts: {len(judge.needless)}    things lost: {len(made.lost)}    all as wished: {well}")
-    if well and not judge.needless and not made.lost:
+    good = well and not judge.needless and not made.lost
+    if trace or not good:
+        print(f"--- log of stackd\n{tail}\n--- trace\n" + "\n".join(judge.trace))
+    if good:
         return 0
-    print(f"--- log of stackd\n{tail}\n--- trace\n" + "\n".join(judge.trace))
     print(
         "\n".join(
             [*judge.needless, *made.lost, f"FAILED; again: python -m tests.chaos --seconds {seconds:.0f} --seed {seed}"]
@@ -61,6 +63,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=120.0, help="how long faults are injected (default 120)")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="which faults (default: any)")
     parser.add_argument("--services", type=int, default=20, help="at least so many (default 20)")
+    parser.add_argument("--trace", action="store_true", help="print what happened even if all is well")
     return parser.parse_args(arguments)
 
 

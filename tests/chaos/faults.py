@@ -75,6 +75,7 @@ def stop(city: City, cause: Cause, run: Run) -> None:
 
         city.soon(answered, 20)
         city.holds, city.unheld = (city.holds + 1, city.unheld) if seen == ["held"] else (city.holds, city.unheld + 1)
+        city.note(f"{cause}: {'held' if seen == ['held'] else 'not held'}")
         cause.at = city.now()
         city.ask(f"/v1/stacks/{run.key[0]}/services/{run.key[1]}/start")
     finally:
