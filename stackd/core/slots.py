@@ -108,7 +108,7 @@ def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Sl
     if container.state is ContainerState.DEAD:
         return Reason(Why.EXITED, "the engine could not remove it and calls it dead")
     return (
-        _replaced_parent(spec, container, done)
+        _replaced_parent(view, spec, container, done)
         or _changed_config(view, spec, container, done)
         or _moved_network(spec, container, project, seen)
         or _lost_mount(spec, container, project)
@@ -117,7 +117,7 @@ def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Sl
 
 
 def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
-    if container.config_hash not in _hashes(spec, container, done):
+    if container.config_hash not in _hashes(view, spec, container, done):
         if view.pinned is not None:
             return Reason(Why.ROLLED_BACK, f"rollback to revision {view.pinned.number}")
         changes = view.changes.get(spec.name, ())
@@ -129,11 +129,11 @@ def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer,
     return None
 
 
-def _hashes(spec: ServiceSpec, container: ObservedContainer, done: Slots) -> tuple[str, ...]:
+def _hashes(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> tuple[str, ...]:
     """The hashes by which its container is known: with a parent, the parent's id is part of what Compose hashes."""
     if not parents(spec):
         return spec.hashes
-    if _is_finished(spec, container):
+    if _is_finished(view, spec, container):
         return known_hashes(spec, held_parents(spec, container))
     ids = {parent: ids[0] for parent in parents(spec) if (ids := current_ids(done, parent))}
     return known_hashes(spec, ids)
@@ -168,16 +168,22 @@ def _lost_mount(spec: ServiceSpec, container: ObservedContainer, project: Projec
     return None
 
 
-def _replaced_parent(spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
+def _replaced_parent(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:
     currents = {name: current_ids(done, name) for name in parents(spec)}
     parent = replaced_parent(spec, container, currents)
-    if parent is None or _is_finished(spec, container):
+    if parent is None or _is_finished(view, spec, container):
         return None
     return Reason(Why.PARENT_REPLACED, f"{parent}, which it is made from, was replaced")
 
 
-def _is_finished(spec: ServiceSpec, container: ObservedContainer) -> bool:
-    """A finished job stays finished: neither another image nor another parent runs it again."""
+def _is_finished(view: View, spec: ServiceSpec, container: ObservedContainer) -> bool:
+    """A finished job stays finished: neither another image nor another parent runs it again.
+
+    One that we stopped has not finished, whatever it exited with: else it would fit again and be started as it is.
+    """
+    condemned = view.condemned.get(container.id)
+    if condemned is not None and condemned.started_at == container.started_at:
+        return False
     good = container.exit_code == 0 or container.exit_code in spec.restart.success_exit_codes
     return container.ended and good and spec.restart.condition is not RestartCondition.ALWAYS
 
@@ -186,7 +192,7 @@ def _other_image(view: View, spec: ServiceSpec, container: ObservedContainer) ->
     """A pinned revision names the very image; what has finished under it stays finished."""
     pin = view.pinned
     wanted = pin.images.get(spec.name) if pin is not None else None
-    if pin is None or not wanted or container.image_id in ("", wanted) or _is_finished(spec, container):
+    if pin is None or not wanted or container.image_id in ("", wanted) or _is_finished(view, spec, container):
         return None
     return Reason(Why.ROLLED_BACK, f"rollback to revision {pin.number}")
 
@@ -212,7 +218,7 @@ def _asked_image(view: View, spec: ServiceSpec, container: ObservedContainer, se
 
 def _stays_finished(view: View, spec: ServiceSpec, container: ObservedContainer, verb: Verb) -> bool:
     """A moved tag runs no finished job again; an `up` only what nobody waits for, a build what was built for it."""
-    if not _is_finished(spec, container):
+    if not _is_finished(view, spec, container):
         return False
     return verb is Verb.PULL or (verb is Verb.UP and spec.name in one_shots(view))
 
@@ -227,7 +233,7 @@ def one_shots(view: View) -> frozenset[ServiceName]:
 def is_finished_job(view: View, container: ObservedContainer) -> bool:
     """Whether it is a job that others wait for, and is done."""
     spec = view.project.services.get(container.service) if view.project is not None else None
-    return spec is not None and spec.name in one_shots(view) and _is_finished(spec, container)
+    return spec is not None and spec.name in one_shots(view) and _is_finished(view, spec, container)
 
 
 def current_ids(slots: Slots, service: ServiceName) -> tuple[ContainerId, ...]:

@@ -152,7 +152,7 @@ class Calls(Power):
         if fault is None:
             return
         match fault.kind, before:
-            case (FaultKind.DELAY, True):
+            case (FaultKind.DELAY, True) | (FaultKind.DELAY_AFTER, False):
                 await self.sleep(fault.delay)
             case (FaultKind.HANG_BEFORE, True) | (FaultKind.HANG_AFTER, False):
                 await asyncio.Event().wait()

@@ -65,6 +65,7 @@ class FaultKind(enum.Enum):
     """What goes wrong with a call. HANG_* end in EngineError(timeout) at the deadline; *_AFTER had effect."""
 
     DELAY = "delay"
+    DELAY_AFTER = "delay_after"
     HANG_BEFORE = "hang_before"
     HANG_AFTER = "hang_after"
     ERROR_BEFORE = "error_before"
@@ -73,7 +74,7 @@ class FaultKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of one call. `delay` (seconds) for DELAY, `error` for ERROR_*."""
+    """One fault of one call. `delay` (seconds) for DELAY*, `error` for ERROR_*."""
 
     kind: FaultKind
     delay: float = 0.0

@@ -28,7 +28,7 @@ from tests.sim.virtual import OWNER, VirtualLoop
 
 EPOCH = 1.7e9
 OURS = InstanceName("here")
-ROOT = "/stacks"
+ROOT, ELSEWHERE = "/stacks", "/elsewhere"
 LOADING = 0.05
 """Seconds from the start until the files have been read."""
 _ids = itertools.count(1)
@@ -47,12 +47,13 @@ def clock() -> Now:
 class SimDaemon:
     """One life of the daemon. Its tasks carry its number, so that a kill takes them all, as SIGKILL does."""
 
-    def __init__(self, engine: Engine, disk: Disk, loop: VirtualLoop) -> None:
+    def __init__(self, engine: Engine, disk: Disk, loop: VirtualLoop, instance: InstanceName = OURS) -> None:
         self.number = next(_ids)
+        self.instance = instance
         self._loop = loop
         self.journal = MemoryJournal(disk, loop.time)
         contents = disk.contents(loop.time())
-        self.store = Store(HostFacts(OURS, (ROOT,)), loop.time, self._begin)
+        self.store = Store(HostFacts(instance, (ROOT if instance == OURS else ELSEWHERE,)), loop.time, self._begin)
         self.history = History(lambda: clock().wall, self.journal.append_history, (), contents.next_seq)
         self.intents = Intents(self.store, self.journal, self.history, clock)
         self.observer = Observer(engine, self.store, loop.time)
@@ -126,6 +127,6 @@ class SimDaemon:
         gone = [one for one in view.overrides if one.service in (None, service)]
         await self.intents.release(stack, gone, "asked for")
         seen = view.observed.containers if view.observed else ()
-        runs = frozenset(c.incarnation for c in seen if c.service == service and c.instance == OURS)
+        runs = frozenset(c.incarnation for c in seen if c.service == service and c.instance == self.instance)
         identity: OperationId = self.intents.new_id()
         await self.intents.ask(Request(identity, stack, verb, (service,), "person", clock().wall, runs))

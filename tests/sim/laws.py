@@ -19,9 +19,14 @@ from stackd.model.spec import Dependency, DependencyCondition, Project, RestartC
 from tests.fake import FakeEngine
 from tests.fake.values import FakeContainer
 from tests.sim.daemon import EPOCH, OURS
+from tests.sim.virtual import OWNER
 
 GRACE = 12.0
 """A look may take 5 s, its repetition a second, and a stop waits 1 s for the disk."""
+READ_AGAIN = 1.0
+"""A service that is missing from its file counts as gone only when that was read twice."""
+MOST_STARTS = 12
+"""Starts of one service within a minute; a service in a crash loop has fewer."""
 HOLD_GRACE = 1.5
 """A call that was under way or waited its turn when a hold came into force."""
 
@@ -44,6 +49,8 @@ class Witness:
     met: dict[tuple[ServiceName, DependencyCondition], float] = field(default_factory=dict)
     starts: dict[ContainerId, float] = field(default_factory=dict)
     started: dict[ServiceName, float] = field(default_factory=dict)
+    runs: dict[ServiceName, list[float]] = field(default_factory=dict)
+    made: dict[str, tuple[int, ContainerId]] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
     @property
@@ -64,6 +71,11 @@ class WatchedEngine(FakeEngine):
     """The fake engine with the laws in its way. A violation is noted, never raised: the story goes on to its end."""
 
     witness: Witness
+    callers: dict[int, InstanceName]
+
+    def caller(self) -> InstanceName:
+        """Whose call this is: the instance of the daemon that makes it."""
+        return self.callers.get(OWNER.get(), OURS)
 
     def note(self, text: str) -> None:
         """A law was broken."""
@@ -84,6 +96,7 @@ class WatchedEngine(FakeEngine):
         service = container.labels.service
         if kind is EventKind.START and self.is_ours(container):
             self.witness.started[service] = asyncio.get_running_loop().time()
+            self._check_pace(service)
             same = [c for c in self.live(service) if c.labels.number == container.labels.number]
             asked = self.witness.starts.get(container.id)
             if len(same) > 1 and asked is not None and self.witness.started[service] - asked < LONGEST_START:
@@ -118,12 +131,14 @@ class WatchedEngine(FakeEngine):
         found = self._touch("start", container)
         if found is not None and not found.live:
             self.witness.starts[container] = asyncio.get_running_loop().time()
-            self._check_order(found)
+            if self.caller() == OURS:
+                self._check_order(found)
+                self._check_finished(found)
         await super().start_container(container)
 
     async def stop_container(self, container: ContainerId, grace: float | None) -> None:
         found = self._touch("stop", container)
-        if found is not None and found.live:
+        if found is not None and found.live and self.caller() == OURS:
             self._check_cause(found)
         await super().stop_container(container, grace)
 
@@ -143,14 +158,20 @@ class WatchedEngine(FakeEngine):
 
     async def create_container(self, request: CreateRequest) -> ContainerId:
         now = EPOCH + asyncio.get_running_loop().time()
+        mine = self.caller() == OURS
         for container in self.containers.values():
-            if container.name == request.name and now - container.created_at > GRACE:
-                self.note(f"create {request.name}, which has long been there")
-        return await super().create_container(request)
+            if mine and container.name == request.name and self.is_ours(container):
+                if now - container.created_at > GRACE:
+                    self.note(f"create {request.name}, which has long been there")
+                if self.witness.made.get(request.name) == (OWNER.get(), container.id):
+                    self.note(f"create {request.name}, which this daemon has just made")
+        made = await super().create_container(request)
+        self.witness.made[request.name] = (OWNER.get(), made)
+        return made
 
     async def create_network(self, body: object) -> NetworkId:
         name = body.get("Name") if isinstance(body, dict) else None
-        if any(network.name == name for network in self.networks.values()):
+        if self.caller() == OURS and any(network.name == name for network in self.networks.values()):
             self.note(f"create network {name}, which is there")
         made: dict[str, Json] = dict(body) if isinstance(body, dict) else {}
         return await super().create_network(made)
@@ -166,12 +187,38 @@ class WatchedEngine(FakeEngine):
             found = self.find(which)
         except EngineError:
             return None
-        if not self.is_ours(found):
-            self.note(f"{what} of {found.name}, which is not ours")
+        whose = found.raw_labels.get("io.stackd.instance")
+        if whose != self.caller() or found.labels.oneoff:
+            self.note(f"{what} of {found.name}, which is not {self.caller()}'s")
+        if whose != OURS:
+            return found
         held = self.witness.holds.get(found.labels.service)
         if held is not None and asyncio.get_running_loop().time() - held > HOLD_GRACE:
             self.note(f"{what} of {found.name}, whose service is held")
         return found
+
+    def _check_pace(self, service: ServiceName) -> None:
+        """A service that dies again and again is started ever more slowly."""
+        now = self.witness.started[service]
+        runs = [at for at in self.witness.runs.get(service, []) if now - at < 60] + [now]
+        self.witness.runs[service] = runs
+        spec = self.witness.project.services.get(service)
+        if len(runs) == MOST_STARTS * (spec.scale if spec is not None else 1):
+            self.note(f"{service} was started {len(runs)} times within a minute")
+
+    def _check_finished(self, container: FakeContainer) -> None:
+        """What has done its work is not run again, unless somebody asks."""
+        service = container.labels.service
+        now = asyncio.get_running_loop().time()
+        spec = self.witness.project.services.get(service)
+        job = spec is not None and spec.restart.condition is RestartCondition.NO
+        if not job or container.runs == 0 or container.exit_code != 0 or container.stopped_by_hand:
+            return
+        if now - self.witness.asked.get(service, -1e9) > 300 and not self.witness.amnesia and self.was_calm:
+            self.note(f"start of {container.name}, which has done its work")
+
+    was_calm = True
+    """Whether the engine lived through the whole story: it ends a job as it ends anything else."""
 
     def _check_order(self, container: FakeContainer) -> None:
         now = asyncio.get_running_loop().time()
@@ -197,22 +244,39 @@ class WatchedEngine(FakeEngine):
     def _causes(self, container: FakeContainer, project: Project, now: float) -> bool:
         service = container.labels.service
         spec = project.services.get(service)
-        if spec is None or container.labels.config_hash not in spec.hashes or container.labels.number > spec.scale:
+        if spec is None:
+            return project is not self.witness.project or now - self.witness.definitions[-1][0] >= READ_AGAIN
+        if container.labels.config_hash not in spec.hashes or container.labels.number > spec.scale:
             return True
         if now - self.witness.asked.get(service, -1e9) <= 300 or len(self.live(service)) > spec.scale:
             return True
         if now - self.witness.sick.get(container.id, -1e9) <= GRACE or container.health is Health.UNHEALTHY:
             return True
         parents = [source.service for source in spec.volumes_from if source.service]
+        joined = [mode[8:] for mode in (spec.network_mode, spec.ipc, spec.pid) if mode.startswith("service:")]
         born = container.started_at - EPOCH
-        return any(self.witness.started.get(d.service, 0.0) > born for d in spec.depends_on if d.restart) or any(
-            c.created_at > container.created_at for p in parents for c in self.of_service(p)
+        return (
+            any(self.witness.started.get(d.service, 0.0) > born for d in spec.depends_on if d.restart)
+            or any(self._parent_goes(ServiceName(one), container, now) for one in joined)
+            or any(c.created_at > container.created_at for p in (*parents, *joined) for c in self.of_service(p))
         )
+
+    def _parent_goes(self, parent: ServiceName, child: FakeContainer, now: float) -> bool:
+        """Whether the owner of a shared namespace has begun another run, or is itself about to be stopped."""
+        if self.witness.started.get(parent, 0.0) > child.started_at - EPOCH:
+            return True
+        held = now - self.witness.asked.get(parent, -1e9) <= 300
+        live = self.live(parent)
+        return held or any(self._causes(c, p, now) for c in live for p in self.witness.recent(now)) or not live
 
 
 def strangers(engine: WatchedEngine) -> dict[ContainerId, tuple[str, float, str]]:
     """What may never change: name, start and state of every container that is not ours."""
-    return {c.id: (c.name, c.started_at, c.state.value) for c in engine.containers.values() if not engine.is_ours(c)}
+    return {
+        c.id: (c.name, c.started_at, c.state.value)
+        for c in engine.containers.values()
+        if not engine.is_ours(c) and c.raw_labels.get("io.stackd.instance") != NEIGHBOUR
+    }
 
 
 def false_holds(witness: Witness, overrides: list[tuple[ServiceName | None, OverrideKind, str]]) -> list[str]:
@@ -230,4 +294,5 @@ def runs_for_good(project: Project, service: ServiceName) -> bool:
     return policy.condition is not RestartCondition.NO and policy.max_attempts is None
 
 
+NEIGHBOUR = InstanceName("next door")
 FOREIGN = InstanceName("other")

@@ -27,7 +27,10 @@ BOUNDS = Bounds(max_events=10_000, max_age=1e12)
 
 @dataclass(slots=True)
 class Disk:
-    """What survives. `late` holds what is not written yet, with the instant of its write."""
+    """What survives. `late` holds what is not written yet, with the instant of its write.
+
+    A `full` one takes nothing until there is room again; then a daemon that still lives writes what it owes.
+    """
 
     overrides: dict[tuple[StackName, ServiceName | None, OverrideKind], Override] = field(default_factory=dict)
     requests: dict[OperationId, Request] = field(default_factory=dict)
@@ -39,9 +42,13 @@ class Disk:
     meta: dict[str, str] = field(default_factory=dict)
     late: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
+    full: bool = False
+    full_until: float = -1e9
 
     def write(self, until: float) -> None:
         """Everything due by then is written."""
+        if self.full:
+            return
         for due, act in self.late:
             if due <= until:
                 act()
@@ -86,26 +93,22 @@ class MemoryJournal(Journal):
 
     @property
     def problem(self) -> str:
-        return ""
+        return "no space left on device" if self.disk.full else ""
 
     @property
     def unread(self) -> bool:
         return False
 
     async def put_override(self, override: Override) -> bool:
-        if not self.dead:
-            self.disk.overrides[override.stack, override.service, override.kind] = override
-        return not self.dead
+        key = (override.stack, override.service, override.kind)
+        return await self._now(lambda: self.disk.overrides.__setitem__(key, override))
 
     async def delete_override(self, override: Override) -> bool:
-        if not self.dead:
-            self.disk.overrides.pop((override.stack, override.service, override.kind), None)
-        return not self.dead
+        key = (override.stack, override.service, override.kind)
+        return await self._now(lambda: self.disk.overrides.pop(key, None))
 
     async def put_request(self, request: Request) -> bool:
-        if not self.dead:
-            self.disk.requests[request.id] = request
-        return not self.dead
+        return await self._now(lambda: self.disk.requests.__setitem__(request.id, request))
 
     def delete_request(self, request: OperationId) -> None:
         self._later(lambda: self.disk.requests.pop(request, None))
@@ -169,7 +172,12 @@ class MemoryJournal(Journal):
     async def flush(self, timeout: float) -> bool:
         if not self.dead:
             self.disk.write(self._mono() + LAG)
-        return not self.dead
+        return not self.dead and not self.disk.full
+
+    async def _now(self, act: Callable[[], object]) -> bool:
+        """Written before the answer, with all that came before it; on a full disk when there is room again."""
+        self._later(act)
+        return await self.flush(LAG)
 
     def _later(self, act: Callable[[], object]) -> None:
         if not self.dead:

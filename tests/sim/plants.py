@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
-from stackd.core import desired, ownership, steps
+from stackd.core import cascade, desired, follow, ownership, steps
 from stackd.core.decide import decide
 from stackd.engine.base import Engine
 from stackd.errors import EngineError
 from stackd.model.evidence import EngineEvent, Evidence, Verdict
-from stackd.model.ids import StackName
+from stackd.model.ids import ContainerId, StackName
 from stackd.model.observed import ContainerRow, ObservedContainer, ObservedStack
+from stackd.model.override import Override
+from stackd.model.spec import Project
 from stackd.model.view import Decision, View
-from stackd.runtime import observer, stacks
+from stackd.runtime import jobs, observer, stacks
+from stackd.runtime.holds import Holds
 from stackd.runtime.intake import Intake
 from stackd.runtime.observer import Observer
 from stackd.runtime.reconciler import Loop
 from stackd.runtime.store import Store
+from tests.sim.memory import MemoryJournal
 
 
 @contextmanager
@@ -141,7 +145,147 @@ def only_events_are_believed() -> Iterator[None]:
         yield
 
 
-PLANTS: tuple[Callable[[], object], ...] = (
+@contextmanager
+def sick_ones_are_left_alone() -> Iterator[None]:
+    """Nothing is restarted for its health."""
+    with patch.object(steps, "_heal", lambda world, spec, container: None):
+        yield
+
+
+@contextmanager
+def no_back_off() -> Iterator[None]:
+    """What died is started again at once, however often."""
+    with patch.object(steps, "_due", lambda world, spec: 0.0):
+        yield
+
+
+@contextmanager
+def finished_jobs_run_again() -> Iterator[None]:
+    """A job that has done its work counts as one that does not run."""
+    with patch.object(steps, "_is_at_rest", lambda world, spec, container: False):
+        yield
+
+
+@contextmanager
+def intent_of_a_stop_is_not_kept() -> Iterator[None]:
+    """Which container is being stopped stands in memory alone: a life later it was a crash, or a person."""
+    with patch.object(MemoryJournal, "save_condemned", lambda self, stack, condemned: None):
+        yield
+
+
+@contextmanager
+def half_a_file_removes_services() -> Iterator[None]:
+    """What is missing from a file is removed when that was read for the first time."""
+    undefined = desired._undefined
+
+    def settled(view: View, project: Project, wide: Override | None) -> list[desired.Target]:
+        assert view.desired is not None
+        return undefined(replace(view, desired=replace(view.desired, services_settled=True)), project, wide)
+
+    with patch.object(desired, "_undefined", settled):
+        yield
+
+
+@contextmanager
+def oneoff_runs_are_ours() -> Iterator[None]:
+    """`docker compose run` makes containers of the service too: they pass for a superfluous number."""
+    ours = ownership.is_ours
+
+    def all_ours(container: ObservedContainer, view: View) -> bool:
+        return ours(replace(container, oneoff=False, hook=False), view)
+
+    with patch.object(ownership, "is_ours", all_ours):
+        yield
+
+
+@contextmanager
+def an_update_is_skipped_while_one_runs() -> Iterator[None]:
+    """Skip if locked: who wants a look while one is under way gets none."""
+    look = Observer.look
+
+    def skip(self: Observer, stack: StackName, container: ContainerId | None = None, *, images: bool = False) -> None:
+        seen = self._seen.get(stack)
+        if seen is None or seen.task is None:
+            look(self, stack, container, images=images)
+
+    with patch.object(Observer, "look", skip):
+        yield
+
+
+@contextmanager
+def a_look_counts_from_its_end() -> Iterator[None]:
+    """What was asked before a call was answered passes for what is there after it."""
+    take = Store.set_observed
+
+    def late(self: Store, observed: ObservedStack) -> None:
+        take(self, replace(observed, sent_at=self._mono()))
+
+    with patch.object(Store, "set_observed", late):
+        yield
+
+
+@contextmanager
+def writes_are_lost_in_silence() -> Iterator[None]:
+    """The journal says that an override is kept, and it is not."""
+
+    async def lost(self: MemoryJournal, override: Override) -> bool:
+        return True
+
+    with patch.object(MemoryJournal, "put_override", lost):
+        yield
+
+
+@contextmanager
+def children_stay_in_a_dead_namespace() -> Iterator[None]:
+    """Whoever shares a container's network is not restarted with it."""
+    with (
+        patch.object(follow, "restarted_parent", lambda container, seen: None),
+        patch.object(cascade, "_children", lambda world, parent: []),
+    ):
+        yield
+
+
+@contextmanager
+def a_shutdown_passes_for_a_person() -> Iterator[None]:
+    """A stop that was not ours is held without asking whether the engine itself goes down."""
+
+    async def believe(self: Holds, stack: StackName, pending: Evidence) -> None:
+        self._hold(stack, pending)
+
+    with patch.object(Holds, "_prove", believe):
+        yield
+
+
+@contextmanager
+def any_start_ends_all_holds() -> Iterator[None]:
+    """One service that starts releases every other."""
+
+    def started(self: Holds, event: EngineEvent) -> None:
+        self._in.intents.let_go(event.stack, self._in.store.view(event.stack).overrides, "something started")
+
+    with patch.object(Holds, "started", started):
+        yield
+
+
+@contextmanager
+def late_events_tell_of_this_run() -> Iterator[None]:
+    """An event is taken for one of the run that is there now, whenever it happened."""
+    with patch.object(Intake, "_is_past", lambda self, event: False):
+        yield
+
+
+@contextmanager
+def a_cancelled_call_was_never_made() -> Iterator[None]:
+    """A job that the plan dropped ends at once, and its call, which was sent, is forgotten."""
+
+    async def cut(call: asyncio.Task[ContainerId | None]) -> ContainerId | None:
+        return await call
+
+    with patch.object(jobs, "_to_the_end", cut):
+        yield
+
+
+PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     round_as_a_barrier,
     commit_bumps_the_version,
     partial_observations,
@@ -152,4 +296,18 @@ PLANTS: tuple[Callable[[], object], ...] = (
     holds_are_forgotten,
     the_new_one_does_not_wait_for_the_old,
     only_events_are_believed,
+    sick_ones_are_left_alone,
+    no_back_off,
+    finished_jobs_run_again,
+    intent_of_a_stop_is_not_kept,
+    half_a_file_removes_services,
+    oneoff_runs_are_ours,
+    an_update_is_skipped_while_one_runs,
+    a_look_counts_from_its_end,
+    writes_are_lost_in_silence,
+    children_stay_in_a_dead_namespace,
+    a_shutdown_passes_for_a_person,
+    any_start_ends_all_holds,
+    late_events_tell_of_this_run,
+    a_cancelled_call_was_never_made,
 )

@@ -5,37 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from stackd.core.decide import decide
 from stackd.engine.base import CreateRequest, Json
 from stackd.errors import EngineError
-from stackd.model.evidence import EngineEvent, EventKind
-from stackd.model.ids import ContainerId, ServiceName
+from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, Health
 from stackd.model.override import OverrideKind, Verb
-from stackd.model.plan import Op
-from stackd.model.spec import RestartCondition, ServiceSpec
-from stackd.model.view import DesiredStack, ServiceState
+from stackd.model.view import DesiredStack
 from stackd.translate import labels as label
-from tests.fake import Behaviour, Fault, FaultKind
+from tests.fake import Behaviour
 from tests.fake.values import FakeContainer
-from tests.sim.daemon import EPOCH, ROOT, SimDaemon, clock
-from tests.sim.laws import FOREIGN, WatchedEngine, Witness, false_holds, strangers
+from tests.sim.daemon import ELSEWHERE, EPOCH, ROOT, SimDaemon
+from tests.sim.faults import Faults
+from tests.sim.judge import Judge
+from tests.sim.laws import FOREIGN, NEIGHBOUR, WatchedEngine, Witness, strangers
 from tests.sim.memory import Disk
-from tests.sim.story import CALLS, LOOKS, Act, Story
+from tests.sim.story import Act, Neighbour, Story
 from tests.sim.virtual import VirtualLoop, complaint
-from tests.unit.core.dsl import STACK, project
+from tests.unit.core.dsl import STACK, project, service
 
 QUIET = 600.0
-PROMPT = 10.0
-"""How long a step that nothing blocks may go undone."""
-EXPLAINED = (
-    ServiceState.WAITING, ServiceState.BLOCKED, ServiceState.CRASH_LOOPING, ServiceState.BACKING_OFF,
-    ServiceState.EXITED, ServiceState.HELD, ServiceState.STOPPED,
-)  # fmt: skip
 
 
 class Play(logging.Handler):
@@ -50,11 +43,14 @@ class Play(logging.Handler):
         self.dice = random.Random(story.seed)
         self.specs = list(story.services)
         self.desired = self._defined()
+        self.engine.callers = {}
         self.daemon = SimDaemon(self.engine, self.disk, loop)
+        self.neighbour = SimDaemon(self.engine, Disk(), loop, NEIGHBOUR)
+        self.engine.callers[self.neighbour.number] = NEIGHBOUR
         self.begun = loop.time()
-        self.lose: list[int] = []
+        self.faults = Faults(self)
         self.work: set[asyncio.Task[None]] = set()
-        self.due: dict[Op, float] = {}
+        self.judge = Judge(self)
         self.before: dict[ContainerId, tuple[str, float, str]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -63,25 +59,35 @@ class Play(logging.Handler):
 
     # The whole
 
-    async def run(self) -> list[str]:
-        """Play it; the laws that were broken."""
+    async def run(self) -> None:
+        """Play all of it."""
+        await self.open()
+        for act in self.story.acts:
+            await self.wait_until(self.begun + act.at)
+            self.begin(act)
+        await self.wait_until(self.begun + self.story.end)
+        await self.finish()
+
+    async def open(self) -> None:
+        """Lay everything down and start the daemon."""
         self.loop.set_exception_handler(lambda _, context: self.engine.note(complaint(context)))
         await self._furnish()
-        self.before = before = strangers(self.engine)
-        self.engine.bus.mangle = self._mangle
+        self.before = strangers(self.engine)
+        self.engine.bus.mangle = self.faults.mangle
         self.daemon.start(self.desired)
-        for act in self.story.acts:
-            await self._wait_until(self.begun + act.at)
-            self._begin(act)
-        await self._wait_until(self.begun + self.story.end)
+        if self.story.neighbour is not Neighbour.NONE:
+            self.loop.call_later(3.0, self.neighbour.start, next_door(self.story.neighbour))
+
+    async def finish(self, quiet: float = QUIET) -> None:
+        """Let it rest for `quiet` seconds, and judge what is there then."""
         await self._calm()
-        await self._wait_until(self.loop.time() + QUIET)
-        self._judge_quiet()
-        if strangers(self.engine) != before:
+        await self.wait_until(self.loop.time() + quiet)
+        self.judge.quiet()
+        if strangers(self.engine) != self.before:
             self.engine.note("a container that is not ours was touched")
         await self.daemon.kill(self.engine._tasks)
+        await self.neighbour.kill(self.engine._tasks)
         await self.engine.shut_down()
-        return self.witness.violations
 
     async def _furnish(self) -> None:
         """Images, behaviours, and two containers of others under our project's name."""
@@ -89,8 +95,12 @@ class Play(logging.Handler):
             (self.engine.publish_image if spec.name in self.story.unpulled else self.engine.add_image)(spec.image)
             self.engine.behave(spec.name, *self.story.behaviours[spec.name])
         self.engine.add_image("other:1")
+        theirs = next_door(Neighbour.OTHER).project
+        for spec in theirs.services.values() if theirs is not None else ():
+            if spec.image not in self.engine.registry:
+                self.engine.add_image(spec.image)
         await self._other("stranger", {label.INSTANCE: FOREIGN, label.ONEOFF: "False"})
-        await self._other("app-a-run-1", {label.ONEOFF: "True"})
+        await self._other("app-a-run-1", {label.ONEOFF: "True", label.WORKING_DIR: f"{ROOT}/app"})
 
     async def _other(self, name: str, extra: dict[str, str]) -> None:
         self.engine.behave(name, Behaviour())
@@ -98,11 +108,11 @@ class Play(logging.Handler):
         made = await self.engine.create_container(CreateRequest(name, {"Image": "other:1", "Labels": marks}))
         await self.engine.human_start(made)
 
-    async def _wait_until(self, when: float) -> None:
+    async def wait_until(self, when: float) -> None:
         """Let time pass, looking at the promptness of the daemon every few seconds."""
         while (left := when - self.loop.time()) > 0:
             await asyncio.sleep(min(2.5, left))
-            self._judge_now()
+            self.judge.now()
 
     def _defined(self) -> DesiredStack:
         made = replace(project(*self.specs), digest=str(self.loop.time()))
@@ -122,7 +132,8 @@ class Play(logging.Handler):
 
     # The acts
 
-    def _begin(self, act: Act) -> None:
+    def begin(self, act: Act) -> None:
+        """Let an act begin; it may take its time."""
         task = self.loop.create_task(self._do(act))
         self.work.add(task)
         task.add_done_callback(self.work.discard)
@@ -141,15 +152,17 @@ class Play(logging.Handler):
             elif act.what in ("crash", "sick", "well") and mine:
                 self._host(act, mine[0])
             elif act.what in ("kill_daemon", "amnesia"):
-                await self._kill(amnesia=act.what == "amnesia")
+                await self.kill(amnesia=act.what == "amnesia")
             else:
-                await self._fault(act)
+                await self.faults.befall(act)
 
     async def _human(self, act: Act, mine: list[FakeContainer]) -> None:
         engine = self.engine
         if act.what in ("human_stop", "human_restart", "human_kill"):
             self.witness.human_stops.add(act.service)
-        if not mine:
+        if act.what == "human_down":
+            await self._down()
+        if not mine or act.what == "human_down":
             return
         which = mine[act.dice % len(mine)].id
         match act.what:
@@ -167,6 +180,15 @@ class Play(logging.Handler):
                 await engine.human_pause(which)
                 await asyncio.sleep(8)
                 await engine.human_unpause(which)
+
+    async def _down(self) -> None:
+        """`docker compose down`: every container of the project is stopped and removed, dependents first."""
+        mine = [c for c in self.engine.containers.values() if self.engine.is_ours(c)]
+        self.witness.human_stops |= {c.labels.service for c in mine}
+        for container in sorted(mine, key=lambda one: one.labels.service, reverse=True):
+            with suppress(EngineError):
+                await self.engine.human_stop(container.id)
+                await self.engine.human_rm(container.id)
 
     def _edit(self, act: Act) -> None:
         at = next((i for i, one in enumerate(self.specs) if one.name == act.service), None)
@@ -188,20 +210,20 @@ class Play(logging.Handler):
         self._save()
 
     async def _ask(self, act: Act) -> None:
-        if self.daemon.store.view(STACK).desired is None or act.service not in self._names():
+        if self.daemon.store.view(STACK).desired is None or act.service not in self.names():
             return
         self.witness.asked[act.service] = self.loop.time()
         self.witness.holds.pop(act.service, None)
         if act.what in ("hold", "stop"):
             kind = OverrideKind.HELD if act.what == "hold" else OverrideKind.STOPPED
             await self.daemon.hold(STACK, act.service, kind)
-            if kind is OverrideKind.HELD and any(o.service == act.service for o in self.disk.overrides.values()):
+            if kind is OverrideKind.HELD:
                 self.witness.holds[act.service] = self.loop.time()
         else:
             verb = Verb.START if act.what == "start" else Verb.RESTART
             await self.daemon.ask(STACK, verb, act.service)
 
-    def _names(self) -> set[ServiceName]:
+    def names(self) -> set[ServiceName]:
         return {one.name for one in self.specs}
 
     def _host(self, act: Act, container: FakeContainer) -> None:
@@ -216,7 +238,8 @@ class Play(logging.Handler):
                 if container.has_healthcheck and container.state is ContainerState.RUNNING:
                     self.engine.flip_health(container.id, verdict)
 
-    async def _kill(self, *, amnesia: bool) -> None:
+    async def kill(self, *, amnesia: bool) -> None:
+        """SIGKILL of the daemon and a new life of it, which finds an empty database after `amnesia`."""
         old = self.daemon
         await old.kill(self.engine._tasks)
         if old is not self.daemon:
@@ -225,162 +248,47 @@ class Play(logging.Handler):
             self.witness.amnesia = True
             self.disk.wipe()
             self.witness.holds.clear()
+        self._forget_unwritten()
         self.daemon = SimDaemon(self.engine, self.disk, self.loop)
-        self.due.clear()
+        self.judge.due.clear()
         self.daemon.start(self.desired)
 
-    async def _fault(self, act: Act) -> None:
-        dice = random.Random(act.dice)
-        match act.what:
-            case "hang" if act.dice == 0:
-                self._fail("start_container", FaultKind.HANG_BEFORE)
-            case "hang":
-                self._fail(dice.choice(CALLS), dice.choice([FaultKind.HANG_BEFORE, FaultKind.HANG_AFTER]))
-            case "hang_look":
-                self._fail(dice.choice(LOOKS), FaultKind.HANG_BEFORE, times=2)
-            case "break_call" | "break_after":
-                kind = FaultKind.ERROR_BEFORE if act.what == "break_call" else FaultKind.ERROR_AFTER
-                self._fail(dice.choice(CALLS), kind, times=dice.randint(1, 3))
-            case "slow_pull":
-                self.engine.fail("pull_image", Fault(FaultKind.DELAY, delay=50.0))
-            case "lose_event":
-                self.lose.append(dice.randint(1, 3))
-            case "break_stream":
-                self.engine.bus.break_streams()
-            case _:
-                await self._power(act, dice)
-
-    def _fail(self, method: str, kind: FaultKind, times: int = 1) -> None:
-        """The next calls about what is ours meet a fault; strangers are seldom looked at and would swallow them."""
-        theirs = [c.id for c in self.engine.containers.values() if not self.engine.is_ours(c)]
-        self.engine.fail(method, Fault(kind), times=times, when=lambda call: call.args[0] not in theirs)
-
-    async def _power(self, act: Act, dice: random.Random) -> None:
-        engine = self.engine
-        match act.what:
-            case "restart_engine" if engine.answers_fresh:
-                await engine.restart_engine(boot=dice.uniform(0.5, 10))
-                self._revive()
-            case "freeze" if engine.answers_fresh:
-                engine.freeze_engine()
-                await asyncio.sleep(dice.uniform(1, 25))
-                engine.thaw_engine()
-            case _:
-                pass
-
-    def _revive(self) -> None:
-        """The strangers come back by hand: stackd has no part in it."""
-        for container in self.engine.containers.values():
-            if not self.engine.is_ours(container):
-                container.state, container.started_at = ContainerState.RUNNING, self.before[container.id][1]
-
-    def _mangle(self, event: EngineEvent) -> list[tuple[float, EngineEvent]]:
-        if self.lose and event.kind not in (EventKind.NETWORK, EventKind.VOLUME):
-            self.lose[0] -= 1
-            if self.lose[0] <= 0:
-                self.lose.pop(0)
-                return []
-        return [(self.engine.bus.lag, event)]
+    def _forget_unwritten(self) -> None:
+        """A hold that a full disk did not take is over with the daemon that knew of it."""
+        kept = {one.service for one in self.disk.overrides.values()}
+        for name, since in list(self.witness.holds.items()):
+            if name not in kept and (self.disk.full or self.loop.time() - max(since, self.disk.full_until) < 2):
+                del self.witness.holds[name]
 
     async def _calm(self) -> None:
         """People and hosts leave it alone; faults not yet met are taken back."""
         while self.work:
             await asyncio.wait(self.work)
-        self.engine._faults.clear()
-        self.lose.clear()
+        self.faults.take_back()
         for container in self.engine.containers.values():
             if container.state is ContainerState.PAUSED:
                 self.engine.unpause(container)
 
-    # The judgements
 
-    def _judge_now(self) -> None:
-        """Nothing that could be done now is left undone, and no hold is invented."""
-        store, now = self.daemon.store, clock()
-        if STACK not in store.names():
-            return
-        self.engine.look_at_conditions()
-        view = store.view(STACK)
-        held = [(one.service, one.kind, one.by) for one in view.overrides]
-        self.witness.violations.extend(false_holds(self.witness, held))
-        if store.trouble(STACK):
-            self.engine.note(f"the stack's task failed: {store.trouble(STACK)}")
-        ready = set(decide(view, now).plan.frontier()) - view.running
-        self.due = {op: self.due.get(op, now.mono) for op in ready}
-        for op, since in self.due.items():
-            if now.mono - since > PROMPT:
-                self.engine.note(f"nothing blocks it, and it is not done: {type(op).__name__}")
-
-    def _judge_quiet(self) -> None:
-        view = self.daemon.store.view(STACK)
-        decision = decide(view, clock())
-        verdicts = {one.service: one for one in decision.verdicts}
-        held = {one.service for one in view.overrides}
-        for spec in self.specs:
-            verdict = verdicts.get(spec.name)
-            if verdict is None:
-                self.engine.note(f"{spec.name} has no verdict")
-            elif spec.name in held:
-                continue
-            elif verdict.state in EXPLAINED and verdict.detail:
-                self._judge_excuse(spec, verdict.state, verdict.detail)
-            else:
-                self._judge_service(spec, verdict.state)
-        known = self._names()
-        for container in self.engine.containers.values():
-            if self.engine.is_ours(container) and container.labels.service not in known - held | held:
-                self.engine.note(f"{container.name} is an orphan and still there")
-
-    def _judge_service(self, spec: ServiceSpec, state: ServiceState) -> None:
-        mine = [c for c in self.engine.of_service(spec.name) if self.engine.is_ours(c)]
-        names = sorted(c.name for c in mine)
-        if names != [f"app-{spec.name}-{number}" for number in range(1, spec.scale + 1)]:
-            self.engine.note(f"{spec.name} ({state}) has the containers {names}")
-        for container in mine:
-            if container.labels.config_hash not in spec.hashes:
-                self.engine.note(f"{container.name} ({state}) is of an old definition")
-            if not container.live and not self._may_rest(spec, container):
-                self.engine.note(f"{container.name} ({state}) does not run: {container.state} {container.exit_code}")
-
-    def _judge_excuse(self, spec: ServiceSpec, state: ServiceState, detail: str) -> None:
-        """Why a service does not run after ten quiet minutes must be a reason that the story gives."""
-        match state:
-            case ServiceState.EXITED if not _always(spec):
-                return
-            case ServiceState.WAITING if self._waits(spec):
-                return
-            case _:
-                self.engine.note(f"{spec.name} is {state}: {detail}")
-
-    def _waits(self, spec: ServiceSpec) -> bool:
-        """Whether something that it needs rests, or waits itself for what rests."""
-        names = {d.service for d in spec.depends_on} | {s.service for s in spec.volumes_from if s.service}
-        return any(self._rests(one) or self._waits(one) for one in self.specs if one.name in names)
-
-    def _rests(self, spec: ServiceSpec) -> bool:
-        held = {one.service for one in self.daemon.store.view(STACK).overrides}
-        mine = [c for c in self.engine.of_service(spec.name) if self.engine.is_ours(c) and not c.live]
-        return spec.name in held or any(self._may_rest(spec, container) for container in mine)
-
-    def _may_rest(self, spec: ServiceSpec, container: FakeContainer) -> bool:
-        """Whether it ended for good: given up by its policy, or with 0 by itself, or so for all that anybody knows."""
-        if not _always(spec):
-            return True
-        if container.exit_code != 0 or spec.restart.condition is RestartCondition.ALWAYS:
-            return False
-        witness = self.witness
-        return witness.amnesia or spec.name in witness.finished or spec.name in witness.human_stops
+def next_door(kind: Neighbour) -> DesiredStack:
+    """What the neighbour wants: a service of the same name as one of ours, in a project that is not ours."""
+    made = project(service("a", healthcheck=None), service("z"))
+    name = STACK if kind is Neighbour.SAME else StackName("nearby")
+    folder = Path(ELSEWHERE) / name
+    nets = {key: replace(one, name=f"{name}_{key}") for key, one in made.networks.items()}
+    made = replace(made, name=name, working_dir=folder, networks=nets)
+    return DesiredStack(name, made, folder=folder, root=Path(ELSEWHERE))
 
 
-def _always(spec: ServiceSpec) -> bool:
-    return spec.restart.condition is not RestartCondition.NO and spec.restart.max_attempts is None
+def perform(story: Story, prepare: Callable[[Play], None] = lambda show: None) -> Play:
+    """Play a story on a loop of its own; the play as it ended, for looking at its engine, disk and violations.
 
-
-def perform(story: Story) -> Play:
-    """Play a story on a loop of its own; the play as it ended, for looking at its engine, disk and violations."""
+    `prepare` is given the play before it begins.
+    """
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     show = Play(story, loop)
+    prepare(show)
     logger = logging.getLogger("stackd")
     logger.addHandler(show)
     try:

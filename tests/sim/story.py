@@ -5,6 +5,7 @@ Law: a story is a function of its seed alone, and has at least one lost event, o
 
 from __future__ import annotations
 
+import enum
 import random
 from dataclasses import dataclass, replace
 
@@ -33,8 +34,17 @@ MAY = (
     "edit", "edit", "undo", "drop_service", "bring_back", "crash", "crash", "crash", "sick", "well", "human_stop",
     "human_start", "human_restart", "human_rm", "human_kill", "human_pause", "hold", "stop", "start", "restart",
     "restart", "kill_daemon", "kill_daemon", "amnesia", "hang", "hang_look", "break_call", "break_after", "lose_event",
-    "break_stream", "restart_engine", "freeze", "slow_pull",
+    "break_stream", "restart_engine", "freeze", "slow_pull", "double_event", "late_event", "late_event", "kill_engine",
+    "slow_look", "slow_look", "fill_disk",
 )  # fmt: skip
+
+
+class Neighbour(enum.Enum):
+    """Whether a second daemon lives on the same engine, and what project it keeps there."""
+
+    NONE = "none"
+    OTHER = "a project of its own"
+    SAME = "one that has our project's name, from another folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,17 @@ class Story:
     behaviours: dict[ServiceName, tuple[Behaviour, ...]]
     acts: tuple[Act, ...]
     unpulled: frozenset[ServiceName]
+    neighbour: Neighbour = Neighbour.NONE
+
+    @property
+    def doomed(self) -> frozenset[ServiceName]:
+        """The services whose every run dies in the end."""
+        return frozenset(name for name, runs in self.behaviours.items() if runs[-1].exit_code != 0)
 
     @property
     def end(self) -> float:
         """When the last act is over."""
-        return self.acts[-1].at + 30.0
+        return (self.acts[-1].at if self.acts else 0.0) + 30.0
 
 
 def tell(seed: int) -> Story:
@@ -84,6 +100,7 @@ def tell(seed: int) -> Story:
         {one.name: _behaviours(dice, one) for one in services},
         tuple(acts),
         frozenset(name for name in names if dice.random() < 0.3),
+        dice.choice([Neighbour.NONE, Neighbour.NONE, Neighbour.OTHER, Neighbour.SAME]),
     )
 
 
@@ -109,12 +126,14 @@ def _service(dice: random.Random, name: str, earlier: list[ServiceSpec]) -> Serv
         [RestartPolicy(), RestartPolicy(), RestartPolicy(RestartCondition.ALWAYS),
          RestartPolicy(RestartCondition.ON_FAILURE, max_attempts=3)]
     )  # fmt: skip
+    joined = [d for d in depends if d.condition is DependencyCondition.STARTED and dice.random() < 0.2]
     return service(
         name,
         *depends,
         restart=policy,
         healthcheck=HealthCheck(("CMD", "true")) if not job and dice.random() < 0.5 else None,
         volumes_from=tuple(VolumesFrom(d.service) for d in shares[:1]),
+        network_mode=f"service:{joined[0].service}" if joined else "",
         scale=2 if not job and dice.random() < 0.15 else 1,
     )
 
@@ -140,6 +159,8 @@ def _behaviours(dice: random.Random, spec: ServiceSpec) -> tuple[Behaviour, ...]
         stop_takes=dice.choice([0.02, 0.3, 4.0]),
         stop_code=dice.choice([0, 0, 143]),
     )
+    if dice.random() < 0.06:
+        return (replace(last, exits_after=dice.uniform(0.1, 2.0), exit_code=1),)
     first = []
     if dice.random() < 0.25:
         dies = replace(last, exits_after=dice.uniform(0.1, 20), exit_code=1)

@@ -13,25 +13,17 @@ import pytest
 from tests.sim.plants import PLANTS
 from tests.sim.play import play
 from tests.sim.story import MUST, tell
-from tests.sim.virtual import Starved, Stuck
+from tests.sim.verdict import broken, repro
 
 BLOCK = 25
-BLOCKS = 8
-HUNT = 100
+BLOCKS = 20
+HUNT = 500
 """Seeds within which a planted bug must be found."""
-
-
-def broken(seed: int) -> list[str]:
-    """The laws that a seed's story breaks."""
-    try:
-        return play(tell(seed))
-    except (Starved, Stuck) as error:
-        return [f"{type(error).__name__}: {error}"]
 
 
 def report(seed: int, found: list[str]) -> str:
     """A failing seed in one line that repeats it, and what it broke."""
-    return "\n".join([f"pytest tests/sim -k story --seed {seed}", *found[:5]])
+    return "\n".join([repro(seed), *found[:5]])
 
 
 @pytest.mark.timeout(300)

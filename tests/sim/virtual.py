@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import selectors
 import weakref
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 OWNER: contextvars.ContextVar[int] = contextvars.ContextVar("owner", default=0)
@@ -34,8 +34,10 @@ class _Selector(selectors.DefaultSelector):
         super().__init__()
         self.now = 1000.0
         self.turns = 0
+        self.each: Callable[[float], None] = lambda now: None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.each(self.now)
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             self.turns += 1
@@ -60,6 +62,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._clockwork.now
+
+    def each_turn(self, look: Callable[[float], None]) -> None:
+        """Call `look` with the clock before every turn: between two turns every task stands at an await."""
+        self._clockwork.each = look
 
     def _make(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **how: Any) -> asyncio.Task[Any]:
         task = asyncio.Task(work, loop=loop, **how)
