@@ -2,7 +2,7 @@
 BIN := .venv/bin
 BED := python3 -m tests.bed
 
-.PHONY: demo test lint types fresh bench chaos clean
+.PHONY: demo test lint types fresh bench chaos soak clean
 
 demo: .venv/ready           ## the story of the README, on a real engine, in about a minute
 	@$(BIN)/python -m tests.demo
@@ -28,6 +28,9 @@ bench: .venv/ready          ## the same work on stackd, docker compose and bare 
 
 chaos: .venv/ready          ## ten minutes of faults on a real engine: kills, freezes, edits, a bad wire, a full disk; then quiet
 	@$(BIN)/python -m tests.chaos --seconds 600
+
+soak: .venv/ready           ## SEEDS stories of the simulation on all processors: make soak SEEDS=20000
+	@$(BIN)/python -m tests.sim --soak $(or $(SEEDS),20000)
 
 clean:                      ## the bed's engine and what it stored, and the environment
 	$(BED) clean

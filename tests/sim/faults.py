@@ -109,3 +109,4 @@ class Faults:
         disk = self.play.disk
         if disk.full:
             disk.full, disk.full_until = False, self.play.loop.time()
+            disk.write(disk.full_until)

@@ -17,6 +17,7 @@ from stackd.model.view import ServiceState
 from tests.fake.values import FakeContainer
 from tests.sim.daemon import clock
 from tests.sim.laws import false_holds
+from tests.sim.story import Neighbour
 from tests.unit.core.dsl import STACK
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Judge:
             verdict = verdicts.get(spec.name)
             if verdict is None:
                 self.engine.note(f"{spec.name} has no verdict")
-            elif spec.name in held:
+            elif spec.name in held or None in held:
                 continue
             elif verdict.state in EXPLAINED and verdict.detail:
                 self._excuse(spec, verdict.state, verdict.detail)
@@ -94,8 +95,11 @@ class Judge:
 
     def _service(self, spec: ServiceSpec, state: ServiceState) -> None:
         mine = [c for c in self.engine.of_service(spec.name) if self.engine.is_ours(c)]
+        numbers = sorted(c.labels.number for c in mine)
         names = sorted(c.name for c in mine)
-        if names != [f"app-{spec.name}-{number}" for number in range(1, spec.scale + 1)]:
+        wanted = list(range(1, spec.scale + 1))
+        rival = self.play.story.neighbour is Neighbour.SAME  # it may have taken a name while ours had another one
+        if numbers != wanted or not (rival or names == [f"app-{spec.name}-{number}" for number in wanted]):
             self.engine.note(f"{spec.name} ({state}) has the containers {names}")
         for container in mine:
             if container.live and container.health is Health.UNHEALTHY:

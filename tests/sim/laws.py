@@ -281,11 +281,10 @@ def strangers(engine: WatchedEngine) -> dict[ContainerId, tuple[str, float, str]
 
 def false_holds(witness: Witness, overrides: list[tuple[ServiceName | None, OverrideKind, str]]) -> list[str]:
     """Holds in the engine's name for services that no person has touched there."""
-    return [
-        f"{service} is held though nobody stopped it"
-        for service, kind, by in overrides
-        if kind is OverrideKind.HELD and by == "docker" and service not in witness.human_stops
-    ]
+    theirs = [service for service, kind, by in overrides if kind is OverrideKind.HELD and by == "docker"]
+    stops = witness.human_stops
+    false = [one for one in theirs if (one not in stops if one is not None else not stops)]
+    return [f"{service or 'the stack'} is held though nobody stopped it" for service in false]
 
 
 def runs_for_good(project: Project, service: ServiceName) -> bool:

@@ -21,7 +21,7 @@ from stackd.model.observed import ContainerRow, ObservedContainer, ObservedStack
 from stackd.model.override import Override
 from stackd.model.spec import Project
 from stackd.model.view import Decision, View
-from stackd.runtime import jobs, observer, stacks
+from stackd.runtime import observer, stacks
 from stackd.runtime.holds import Holds
 from stackd.runtime.intake import Intake
 from stackd.runtime.observer import Observer
@@ -274,17 +274,6 @@ def late_events_tell_of_this_run() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def a_cancelled_call_was_never_made() -> Iterator[None]:
-    """A job that the plan dropped ends at once, and its call, which was sent, is forgotten."""
-
-    async def cut(call: asyncio.Task[ContainerId | None]) -> ContainerId | None:
-        return await call
-
-    with patch.object(jobs, "_to_the_end", cut):
-        yield
-
-
 PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     round_as_a_barrier,
     commit_bumps_the_version,
@@ -309,5 +298,4 @@ PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     a_shutdown_passes_for_a_person,
     any_start_ends_all_holds,
     late_events_tell_of_this_run,
-    a_cancelled_call_was_never_made,
 )

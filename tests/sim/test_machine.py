@@ -87,14 +87,14 @@ class Supervision(RuleBasedStateMachine):
     @invariant()
     def no_law_is_broken(self) -> None:
         if self.show is not None:
-            assert self.show.witness.violations == []
+            assert not self.show.witness.violations, "\n".join(self.show.witness.violations)
 
     def teardown(self) -> None:
         if self.show is None:
             return
         try:
             self.loop.run_until_complete(self.show.finish())
-            assert self.show.witness.violations == []
+            assert not self.show.witness.violations, "\n".join(self.show.witness.violations)
         finally:
             logging.getLogger("stackd").removeHandler(self.show)
             self.loop.put_down()
@@ -105,6 +105,6 @@ NAMES_FIRST = ServiceName(NAMES[0])
 
 TestSupervision = Supervision.TestCase
 TestSupervision.settings = settings(
-    max_examples=40, stateful_step_count=20, deadline=None, derandomize=True, database=None,
+    max_examples=15, stateful_step_count=20, deadline=None, derandomize=True, database=None,
     suppress_health_check=[Check.too_slow, Check.filter_too_much],
 )  # fmt: skip

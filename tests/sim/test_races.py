@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from stackd.model.ids import ServiceName
 from stackd.model.spec import DependencyCondition, HealthCheck, RestartPolicy, ServiceSpec
-from tests.fake import Behaviour, Dialect
+from tests.fake import Behaviour, Dialect, Fault, FaultKind
 from tests.fake.values import FakeContainer
 from tests.sim.play import Play, perform
-from tests.sim.story import Act, Story
+from tests.sim.story import Act, Neighbour, Story
 from tests.unit.core.dsl import needs, service
 
 CHECKED = HealthCheck(("CMD", "true"))
 SLOW = Behaviour(stop_takes=2.0)
 
 
-def staged(*acts: tuple[float, str, str], services: tuple[ServiceSpec, ...] = (), run: Behaviour = SLOW) -> Play:
+def nothing(_: Play) -> None:
+    """No preparation."""
+
+
+def staged(
+    *acts: tuple[float, str, str],
+    services: tuple[ServiceSpec, ...] = (),
+    run: Behaviour = SLOW,
+    prepare: Callable[[Play], None] = nothing,
+    neighbour: Neighbour = Neighbour.NONE,
+) -> Play:
     """A stack of `a` and `b` (which needs a), and what happens to it at which second; no law may be broken.
 
     An edit makes version 1 of a service.
@@ -26,7 +38,8 @@ def staged(*acts: tuple[float, str, str], services: tuple[ServiceSpec, ...] = ()
         service("b", needs("a", DependencyCondition.HEALTHY), version="0"),
     )
     script = tuple(Act(at, what, ServiceName(name), 1) for at, what, name in acts)
-    show = perform(Story(1, Dialect.V28, cast, {one.name: (run,) for one in cast}, script, frozenset()))
+    runs: dict[ServiceName, tuple[Behaviour, ...]] = {one.name: (run,) for one in cast}
+    show = perform(Story(1, Dialect.V28, cast, runs, script, frozenset(), neighbour), prepare)
     assert show.witness.violations == []
     return show
 
@@ -109,3 +122,52 @@ def test_an_unhealthy_service_is_restarted_and_its_own_stop_is_no_hold() -> None
     policy = RestartPolicy()
     show = staged((20, "sick", "a"), services=(service("a", healthcheck=CHECKED, restart=policy),))
     assert (box(show, "a").runs, held(show)) == (2, [])
+
+
+@pytest.mark.parametrize("after", [0.0, 0.05, 1.0, 2.05, 2.3])
+def test_a_stop_that_overtakes_a_restart_in_flight_ends_stopped(after: float) -> None:
+    show = staged((20, "restart", "b"), (20 + after, "stop", "b"))
+    assert (box(show, "b").live, held(show)) == (False, ["b"])
+
+
+@pytest.mark.parametrize("after", [0.0, 0.05, 1.0])
+def test_two_restarts_at_once_make_no_double(after: float) -> None:
+    show = staged((20, "restart", "b"), (20 + after, "restart", "b"))
+    assert box(show, "b").live and box(show, "b").runs <= 3
+
+
+@pytest.mark.parametrize("kind", [FaultKind.ERROR_AFTER, FaultKind.HANG_AFTER])
+def test_a_create_that_failed_and_whose_container_exists_is_found_by_looking(kind: FaultKind) -> None:
+    def prepare(show: Play) -> None:
+        show.engine.fail("create_container", Fault(kind), when=lambda call: call.args[0] == "app-b-1")
+
+    show = staged((90, "well", "a"), prepare=prepare)
+    made = [call for call in show.engine.called("create_container") if call.args[0] == "app-b-1"]
+    assert (box(show, "b").live, len(made)) == (True, 1)
+
+
+def test_an_event_stream_that_tells_nothing_any_more_delays_a_restart_and_no_more() -> None:
+    def prepare(show: Play) -> None:
+        show.faults.mangle = lambda event: []  # type: ignore[method-assign]
+
+    show = staged((150, "crash", "b"), prepare=prepare)
+    assert (box(show, "b").live, box(show, "b").runs) == (True, 2)
+
+
+def test_a_consumer_that_is_seconds_behind_takes_no_stop_for_a_later_runs() -> None:
+    def prepare(show: Play) -> None:
+        show.faults.mangle = lambda event: [(4.0, event), (5.0, event)]  # type: ignore[method-assign]
+
+    show = staged((20, "restart", "b"), (26, "edit", "b"), prepare=prepare)
+    assert (box(show, "b").live, held(show)) == (True, [])
+
+
+@pytest.mark.parametrize("whose", [Neighbour.OTHER, Neighbour.SAME])
+def test_two_daemons_on_one_engine_touch_nothing_of_each_other(whose: Neighbour) -> None:
+    show = staged((20, "edit", "b"), (40, "crash", "a"), (60, "kill_daemon", "a"), neighbour=whose)
+    assert (box(show, "a").runs, box(show, "b").live) == (2, True)
+
+
+def test_a_hold_asked_for_on_a_full_disk_is_in_force_all_the_same() -> None:
+    show = staged((20, "fill_disk", "a"), (21, "stop", "b"))
+    assert (box(show, "b").live, held(show)) == (False, ["b"])
