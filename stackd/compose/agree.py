@@ -11,7 +11,7 @@ from collections.abc import Callable
 from stackd.compose.normalise import items, text
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.scalars import go_text
-from stackd.compose.tree import Map, Node, Path, Scalar, is_null
+from stackd.compose.tree import Map, Node, Path, Scalar, any_secret, is_null
 from stackd.compose.units import parse_bytes
 
 _LIMITS: tuple[tuple[str, str, str, Callable[[str], float]], ...] = (
@@ -72,8 +72,10 @@ def _models(root: Map, service: Map, path: Path, report: Report) -> None:
     known = table.entries if isinstance(table, Map) else {}
     for name in wanted.entries if isinstance(wanted, Map) else ():
         if name not in known and isinstance(wanted, Map):
-            message = f'"{name}" is not defined under the top-level "models"'
-            report.error("undefined-model", message, wanted.key_span(name), (*path, "models"), nearest(name, known))
+            span = wanted.key_span(name)
+            shown = quote(Scalar(name, span, any_secret(wanted.entries[name])))
+            message = f'{shown} is not defined under the top-level "models"'
+            report.error("undefined-model", message, span, (*path, "models"), nearest(name, known))
 
 
 def _build(root: Map, service: Map, path: Path, report: Report) -> None:
