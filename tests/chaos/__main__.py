@@ -43,7 +43,7 @@ def chaos(bed: Bed, seconds: float, services: int, seed: int, *, trace: bool = F
         f"{count} services in {len(made.town.stacks)} stacks, engine {version}; from fault until all it struck is right"
     )
     print(table([*judge.closed, *judge.open]))
-    print(f"docker stop: held {made.holds}, taken for a crash because the evidence was lost {made.unheld}")
+    print(f"docker stop: held {made.holds}, taken for a crash or a completion, its evidence lost: {made.unheld}")
     print(f"needless restarts: {len(judge.needless)}    things lost: {len(made.lost)}    all as wished: {well}")
     good = well and not judge.needless and not made.lost
     if trace or not good:
