@@ -198,9 +198,10 @@ class WatchedEngine(FakeEngine):
         return found
 
     def _check_pace(self, service: ServiceName) -> None:
-        """A service that dies again and again is started ever more slowly."""
+        """A service that dies again and again is started ever more slowly; who edits it or asks for it begins anew."""
         now = self.witness.started[service]
-        runs = [at for at in self.witness.runs.get(service, []) if now - at < 60] + [now]
+        anew = max(now - 60, self.witness.asked.get(service, 0.0), self.witness.definitions[-1][0])
+        runs = [at for at in self.witness.runs.get(service, []) if at > anew] + [now]
         self.witness.runs[service] = runs
         spec = self.witness.project.services.get(service)
         if len(runs) == MOST_STARTS * (spec.scale if spec is not None else 1):

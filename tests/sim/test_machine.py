@@ -105,6 +105,6 @@ NAMES_FIRST = ServiceName(NAMES[0])
 
 TestSupervision = Supervision.TestCase
 TestSupervision.settings = settings(
-    max_examples=15, stateful_step_count=20, deadline=None, derandomize=True, database=None,
+    max_examples=40, stateful_step_count=20, deadline=None, derandomize=True, database=None,
     suppress_health_check=[Check.too_slow, Check.filter_too_much],
 )  # fmt: skip
