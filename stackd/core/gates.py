@@ -9,7 +9,7 @@ from typing import assert_never
 
 from stackd.core.backoff import in_words, next_call
 from stackd.core.desired import Want
-from stackd.core.ends import End, ended, pending_stop
+from stackd.core.ends import End, awaited_stop, ended
 from stackd.core.sharing import made_from, namespaces
 from stackd.core.slots import Slot
 from stackd.core.world import World
@@ -53,11 +53,13 @@ def failure_gate(world: World, key: str, fingerprint: str) -> Blockers:
 
 def absent_evidence_gate(world: World, service: ServiceName) -> Blockers:
     """Before a vanished container is made again: was its service being taken down by another hand?"""
-    present = {container.id for container in world.seen.containers}
+    host, present = world.view.host, {container.id for container in world.seen.containers}
+    if not (host.on_external_stop_hold or host.on_external_remove_hold):
+        return ()
     for evidence in world.view.evidence.values():
         if evidence.service == service and evidence.container not in present:
-            until = pending_stop(evidence, world.now)
-            if until is not None and world.view.host.on_external_stop_hold:
+            until = awaited_stop(evidence, world.now)  # the list may run ahead of the events
+            if until is not None:
                 return (Blocker(BlockerKind.EVIDENCE, "it was stopped and removed; finding out by whom", until),)
     return ()
 
