@@ -103,8 +103,18 @@ def test_an_exit_of_zero_after_a_stop_by_another_hand_that_is_not_held_is_no_suc
 def test_what_another_hand_takes_down_gets_no_network_again_while_that_is_explained() -> None:
     toy = Toy(service("web")).settle().wait(1)
     box = toy.box("web")
-    toy.boxes.clear(), toy.networks.clear()
+    toy.boxes.clear()
+    toy.networks.clear()
     toy.evidence[box.id] = evidence(box, Verdict.PENDING, kill_at=toy.mono, died_at=toy.mono, stop_at=toy.mono)
     assert toy.frontier() == []
     toy.evidence.clear()
     assert toy.frontier() == ["network app_default"]
+
+
+def test_a_container_that_vanished_after_a_signal_is_not_made_again_before_its_stop_could_be_told() -> None:
+    toy = Toy(service("web")).settle().wait(1)
+    box = toy.box("web")
+    toy.boxes.clear()
+    toy.evidence[box.id] = evidence(box, kill_at=toy.mono, died_at=toy.mono)
+    assert toy.frontier() == []
+    assert toy.wait(0.6).frontier() == ["create app-web-1"]
