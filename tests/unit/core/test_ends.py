@@ -117,4 +117,4 @@ def test_a_container_that_vanished_after_a_signal_is_not_made_again_before_its_s
     toy.boxes.clear()
     toy.evidence[box.id] = evidence(box, kill_at=toy.mono, died_at=toy.mono)
     assert toy.frontier() == []
-    assert toy.wait(0.6).frontier() == ["create app-web-1"]
+    assert toy.wait(0.6).frontier() == ["create web 1"]
