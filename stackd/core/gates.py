@@ -15,8 +15,21 @@ from stackd.core.slots import Slot
 from stackd.core.world import World
 from stackd.model.ids import ServiceName
 from stackd.model.observed import Health, ObservedContainer
-from stackd.model.plan import Blocker, BlockerKind, service_of
+from stackd.model.plan import (
+    Blocker,
+    BlockerKind,
+    BuildImage,
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    Op,
+    PullImage,
+    StartContainer,
+    StopContainer,
+    service_of,
+)
 from stackd.model.spec import Dependency, DependencyCondition, RestartCondition, ServiceSpec
+from stackd.model.view import Presence
 
 Blockers = tuple[Blocker, ...]
 
@@ -35,6 +48,20 @@ def observation_gate(world: World, service: ServiceName | None) -> Blockers:
     answered = world.view.answered.get(service)
     if answered is not None and world.seen.sent_at < answered:
         return (Blocker(BlockerKind.OBSERVATION, "looking at what the last step did"),)
+    return ()
+
+
+def going_gate(world: World, op: Op) -> Blockers:
+    """A stack whose entry has just gone is perhaps being removed: nothing of it is begun until that is believed or not.
+
+    (A daemon killed while it removed a stack must not start again what it had stopped.)
+    """
+    desired = world.view.desired
+    if desired is None or desired.presence is not Presence.GOING:
+        return ()
+    begins = isinstance(op, CreateContainer | StartContainer | CreateNetwork | CreateVolume | PullImage | BuildImage)
+    if begins or (isinstance(op, StopContainer) and op.restart):
+        return (Blocker(BlockerKind.CONFIRMATION, "its folder is gone; waiting to see whether it comes back"),)
     return ()
 
 

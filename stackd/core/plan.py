@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from stackd.core.cascade import ordered
 from stackd.core.desired import Target, Want
-from stackd.core.gates import Blockers, absent_evidence_gate, engine_gate, failure_gate, observation_gate
+from stackd.core.gates import Blockers, absent_evidence_gate, engine_gate, failure_gate, going_gate, observation_gate
 from stackd.core.handover import left_behind, released
 from stackd.core.images import image_steps
 from stackd.core.ownership import is_our_network, ours
@@ -58,7 +58,7 @@ def _gated(world: World, step: Step) -> Step:
     """The gates that hold for every step. An operation already in flight is not gated by itself."""
     if step.op in world.view.running:
         return Step(step.op, (Blocker(BlockerKind.STEP, "under way"),))
-    general = (*engine_gate(world), *observation_gate(world, service_of(step.op)))
+    general = (*engine_gate(world), *going_gate(world, step.op), *observation_gate(world, service_of(step.op)))
     return Step(step.op, (*general, *step.blocked_by))
 
 

@@ -68,8 +68,8 @@ class Evidence:
     `started_at` is the run that we knew when the first of them came (0 = unknown).
 
     `kill_at`, `stop_at`, `died_at`: monotonic instants at which we received them, None = not received. `removal`: it is
-    about the removal of a container, seen at `stop_at`, not about a stop. `paused_at`: since when another hand has paused
-    it (wall clock), None = it has not, or nobody told.
+    about the removal of a container, seen at `stop_at`, not about a stop. `paused_at`: since when another hand has
+    paused it (wall clock), None = it has not, or nobody told.
     """
 
     container: ContainerId

@@ -23,11 +23,13 @@ from stackd.model.spec import Project
 class Presence(enum.StrEnum):
     """Where a stack's definition is. MISSING: folder there, no readable file, or a dangling link: everything runs on.
 
+    GOING: its entry is gone, not yet long enough to be believed: what runs, runs on, and nothing is started.
     REMOVED: its entry has been gone from an unchanged, readable stacks directory long enough to be believed.
     """
 
     PRESENT = "present"
     MISSING = "definition_missing"
+    GOING = "going"
     REMOVED = "removed"
 
 
@@ -105,10 +107,11 @@ class Death:
 class ServiceLedger:
     """What is remembered of one service, all of it forgettable.
 
-    `fingerprint`: the definition it counts for. `deaths`: since the last reset, oldest first, the newest 20; `attempts`
-    counts them all. `health_restarts`: runs ended for their health, and when. `completed`: runs that ended by
-    themselves with success. `stable`, `stable_since`: the present run and since when it is running and, if it has a
-    check, healthy; `sick`, `sick_since`: likewise unhealthy. `forgiven`: the newest request that cleared the curve.
+    `fingerprint`, `image`: the definition and the image id it counts for. `deaths`: since the last reset, oldest first,
+    the newest 20; `attempts` counts them all. `health_restarts`: runs ended for their health, and when. `completed`:
+    runs that ended by themselves with success. `stable`, `stable_since`: the newest run, and since when all replicas
+    run and, if they have a check, are healthy; `sick`, `sick_since`: a replica that is unhealthy, and since when.
+    `forgiven`: the newest request that cleared the curve.
     `usurped`: containers that another hand put in the place of one of ours, and when (monotonic): two controllers.
     """
 
@@ -123,6 +126,7 @@ class ServiceLedger:
     sick_since: float = 0.0
     forgiven: str = ""
     usurped: tuple[tuple[ContainerId, float], ...] = ()
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

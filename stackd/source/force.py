@@ -113,7 +113,7 @@ def doubtful(name: StackName, fate: Fate, held: Held, outcome: Outcome, place: P
     match fate:
         case Fate.GOING:
             text = "it is gone from the stacks directory; unless it comes back, its containers will be removed"
-            return replace(calm, presence=Presence.MISSING, diagnostics=(_warning("stack-going", text, where),))
+            return replace(calm, presence=Presence.GOING, diagnostics=(_warning("stack-going", text, where),))
         case Fate.FROZEN:
             text = f"{outcome.frozen}. What runs, runs on; if it is to be removed, say down for {name}"
             return replace(calm, presence=Presence.MISSING, diagnostics=(_warning("removal-frozen", text, where),))

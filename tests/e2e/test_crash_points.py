@@ -95,20 +95,16 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What is done, the services that must then run (none = the stack is gone), and how often each is started.
-
-    `starts` is None where it is not certain: a stack whose removal was cut short is waited for once more, and kept
-    running while it is waited for.
-    """
+    """What is done, the services that must then run (none = the stack is gone), and how often each is started."""
 
     name: str
     do: Callable[[Stage], None]
     services: tuple[str, ...]
-    starts: Mapping[str, int] | None
+    starts: Mapping[str, int]
 
 
 UP = Step("up", Stage.put, ALL, dict.fromkeys(ALL, 1))
-REMOVE = Step("removal of a stack", Stage.take, (), None)
+REMOVE = Step("removal of a stack", Stage.take, (), {})
 CHANGE = Step("change", Stage.change, ALL, {"mid": 1, "top": 1})
 DROP = Step("removal of a service", Stage.without_solo, ("base", "mid", "top"), {})
 ADD = Step("a service more", Stage.with_solo, ALL, {"solo": 1})
@@ -191,7 +187,7 @@ def _quiet(stage: Stage, step: Step, before: Runs) -> bool:
             return status.status == 404
         services = {str(worlds.at(one, "name")) for one in worlds.items(status.at("services"))}
         now = _runs(stage) if services == set(step.services) else {}
-        noticed = bool(now) and all(now.get(service) != before.get(service) for service in step.starts or ())
+        noticed = bool(now) and all(now.get(service) != before.get(service) for service in step.starts)
         return noticed and stage.stack.calm()
     except (OSError, AssertionError):
         return False
@@ -211,7 +207,7 @@ def _wrong(stage: Stage, step: Step, since: str, before: Runs) -> Iterator[str]:
     if stage.world.engine.volumes(stage.stack.name) != [f"{stage.stack.name}_rows"]:
         yield "the volume is gone or has company"
     for one in found:
-        if one.service not in (step.starts or ()) and before[one.service] != (one.id, one.started):
+        if one.service not in (step.starts) and before[one.service] != (one.id, one.started):
             yield f"{one.service} was touched"
-    if step.starts is not None and (starts := stage.starts(since)) != Counter(step.starts):
+    if (starts := stage.starts(since)) != Counter(step.starts):
         yield f"starts {dict(starts)}, wanted {dict(step.starts)}"

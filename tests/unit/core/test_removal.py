@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stackd.model.ids import ContainerId, InstanceName, NetworkId, ServiceName
-from stackd.model.observed import ContainerState, ObservedContainer, ObservedVolume
+from stackd.model.observed import ContainerState, Health, ObservedContainer, ObservedVolume
 from stackd.model.override import OverrideKind
 from stackd.model.plan import RemoveContainer, StopContainer, Why
-from stackd.model.spec import VolumeSpec
+from stackd.model.spec import HealthCheck, VolumeSpec
 from stackd.model.view import Presence, ServiceState
 from tests.unit.core.dsl import FOLDER, STACK, Toy, needs, removed, service, words
 
@@ -165,3 +165,14 @@ def test_an_unknown_container_of_a_removed_stack_waits() -> None:
     toy.alter("web", state=ContainerState.UNKNOWN)
     removed(toy)
     assert toy.frontier() == []
+
+
+def test_nothing_of_a_stack_whose_folder_has_just_gone_is_begun() -> None:
+    toy = Toy(service("web"), service("db", healthcheck=HealthCheck(("CMD", "true")))).settle()
+    toy.crash("web", 1)
+    toy.alter("db", health=Health.UNHEALTHY)
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, presence=Presence.GOING, services_settled=False)
+    assert toy.frontier() == []
+    toy.desired = replace(toy.desired, presence=Presence.MISSING)
+    assert toy.frontier() == ["start web", "stop db"]

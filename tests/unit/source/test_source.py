@@ -247,7 +247,7 @@ async def test_a_removed_stack_is_removed_after_the_grace_and_withdrawn_once_it_
     world.runs("blog", "shop")
     async with world.source():
         shutil.rmtree(world.root / "blog")
-        await world.until(lambda: world.of("blog").presence is Presence.MISSING)
+        await world.until(lambda: world.of("blog").presence is Presence.GOING)
         assert codes(world.of("blog")) == ["stack-going"]
         await world.until(lambda: world.of("blog").presence is Presence.REMOVED)
         assert world.of("blog").project is not None
@@ -264,7 +264,7 @@ async def test_a_stack_removed_while_the_daemon_was_away_is_removed_after_the_gr
     shutil.rmtree(world.root / "blog")
     world.runs("blog", "shop")
     async with world.source():
-        assert world.of("blog").presence is Presence.MISSING
+        assert world.of("blog").presence is Presence.GOING
         await world.until(lambda: world.of("blog").presence is Presence.REMOVED)
 
 
