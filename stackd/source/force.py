@@ -14,12 +14,20 @@ from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import StackName
 from stackd.model.spec import Project
 from stackd.model.view import DesiredStack, Presence
+from stackd.source.pace import TOO_MANY, WINDOW, Pace
 from stackd.source.removal import Fate, FileId, Outcome, Place, Services, settle
 from stackd.source.revision import Revision, encoded
 from stackd.source.scan import StackReading
 from stackd.source.watch import Prints
 
 _MOST_TEXT = 4 * 1024 * 1024  # bytes of files remembered for one stack
+
+
+def _changed(before: Prints | None, now: Prints) -> str:
+    """The first file that reads otherwise than before, "" = none."""
+    if before is None:
+        return ""
+    return next((str(path) for path in sorted(now) if now[path] != before.get(path)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,8 @@ class Stacks:
 
 @dataclass(slots=True)
 class Held:
-    """The memory of one stack. `suspect`: the bad text last seen and since when (monotonic)."""
+    """The memory of one stack. `suspect`: the bad text last seen and since when (monotonic). `prints`: the last
+    reading's; `restless`: the file that keeps changing."""
 
     project: Project | None = None
     digest: str = ""
@@ -42,17 +51,37 @@ class Held:
     reported: tuple[Diagnostic, ...] = ()
     presence: Presence = Presence.PRESENT
     suspect: tuple[Prints, float] | None = None
+    pace: Pace = Pace()
+    prints: Prints | None = None
+    restless: str = ""
 
     def take(self, reading: StackReading, at: float, quiet: float) -> float | None:
         """Take a reading of a stack that is here; the instant at which to read again, None = no need."""
         project = reading.loaded.project if reading.loaded else None
+        changed, self.prints = _changed(self.prints, reading.prints) or self.restless, reading.prints
         if project is None:
             return self._doubt(reading, at, quiet)
-        self.suspect = None
-        self.reported, self.presence = reading.diagnostics, Presence.PRESENT
+        self.suspect, self.pace = None, self.pace.noticed(project.digest, at)
+        self.restless = changed if self.pace.rest else ""
+        self.reported, self.presence = (*reading.diagnostics, *self._restless(reading)), Presence.PRESENT
+        if project.digest != self.digest and self.project is not None:
+            due = self.pace.due(at)
+            if due is not None:
+                return due
+            self.pace = self.pace.took(at)
         self.generation += project.digest != self.digest
         self.project, self.digest, self.place = project, project.digest, reading.place
-        return None
+        return self.pace.calm_at
+
+    def _restless(self, reading: StackReading) -> tuple[Diagnostic, ...]:
+        if not self.pace.rest:
+            return ()
+        where = self.restless or str(reading.place.root / reading.place.entry)
+        text = (
+            f"it changes again and again ({TOO_MANY} times within {WINDOW:.0f} s), so changes are taken at most every "
+            f"{self.pace.rest:.0f} s; does a service write into it?"
+        )
+        return (_warning("feedback-loop", text, Span(where)),)
 
     def _doubt(self, reading: StackReading, at: float, quiet: float) -> float | None:
         if self.suspect is None or self.suspect[0] != reading.prints:
