@@ -8,28 +8,30 @@ What this module does NOT do: know the keys (`fields`) or hash.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from stackd.compose.goyaml import go_sorted, sorted_deeply
 from stackd.compose.interpolate import to_bool
 from stackd.compose.report import Report, quote
 from stackd.compose.scalars import go_text
-from stackd.compose.tree import Json, Map, Node, Path, Scalar, Seq
+from stackd.compose.tree import Json, Map, Node, Path, Scalar, Seq, is_null
 from stackd.compose.units import float32, go_duration, parse_bytes, parse_duration
 from stackd.compose.words import shell_words
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands, and whom to tell."""
+    """Where a value stands, and whom to tell. `whole`: the form that is printed as YAML, extension fields and all."""
 
     path: Path
     report: Report
+    whole: bool = False
 
     def under(self, part: str) -> Place:
         """The place of a part below."""
-        return Place((*self.path, part), self.report)
+        return Place((*self.path, part), self.report, self.whole)
 
 
 Decoder: TypeAlias = "Callable[[Node, Place], Json]"
@@ -49,18 +51,20 @@ class Field:
     shown: str = ""
 
 
-def struct(node: Map, fields: tuple[Field, ...], place: Place) -> dict[str, Json]:
-    """The canonical form of a mapping with known keys."""
+def struct(node: Map, fields: tuple[Field, ...], place: Place, *, closed: bool = False) -> dict[str, Json]:
+    """The canonical form of a mapping with known keys. `closed`: even the whole form has no extension fields."""
     out: dict[str, Json] = {}
     for one in fields:
         item = node.entries.get(one.name)
-        if item is None or (isinstance(item, Scalar) and item.value is None):
-            if one.always:
-                out[one.name] = one.empty
+        absent = item is None or (isinstance(item, Scalar) and item.value is None)
+        value = one.empty if item is None or absent else one.decoder(item, place.under(one.name))
+        if place.whole and one.always and (value in (None, {}) or (absent and isinstance(value, dict))):
             continue
-        value = one.decoder(item, place.under(one.name))
-        if one.keep or one.always or not _zero(value):
-            out[one.shown or one.name] = value
+        if one.always or (not absent and (one.keep or not _zero(value))):
+            out[one.name if place.whole else one.shown or one.name] = value
+    if place.whole and not closed:
+        extensions = [key for key in node.entries if key.startswith("x-")]
+        out.update({key: sorted_deeply(anything(node.entries[key], place)) for key in go_sorted(extensions)})
     return out
 
 
@@ -68,11 +72,11 @@ def _zero(value: Json) -> bool:
     return value is None or value is False or (value in ("", 0, [], {}) and value is not True)
 
 
-def record(fields: tuple[Field, ...]) -> Decoder:
-    """A nested struct."""
+def record(fields: tuple[Field, ...], *, closed: bool = False) -> Decoder:
+    """A nested struct; `closed`: one without extension fields."""
 
     def decode(node: Node, place: Place) -> Json:
-        return struct(node, fields, place) if isinstance(node, Map) else None
+        return struct(node, fields, place, closed=closed) if isinstance(node, Map) else None
 
     return decode
 
@@ -94,12 +98,17 @@ def table(item: Decoder) -> Decoder:
         if not isinstance(node, Map):
             return {}
         return {
-            key: None if isinstance(one, Scalar) and one.value is None else item(one, place.under(key))
-            for key, one in sorted(node.entries.items())
-            if not key.startswith("x-") or not isinstance(one, Map)
+            key: None if is_null(one := node.entries[key]) else item(one, place.under(key))
+            for key in in_order(node.entries, place)
+            if not key.startswith("x-") or not isinstance(node.entries[key], Map)
         }
 
     return decode
+
+
+def in_order(keys: Iterable[str], place: Place) -> list[str]:
+    """The keys of a table: Go sorts them in one way for JSON, in another for YAML."""
+    return go_sorted(keys) if place.whole else sorted(keys)
 
 
 def text(node: Node, place: Place) -> Json:
@@ -180,15 +189,15 @@ def pause(node: Node, place: Place) -> Json:
 
 def pairs_or_null(node: Node, place: Place) -> Json:
     """NAME=VALUE; a name without value is kept as null (environment, build args)."""
-    return _pairs(node, None)
+    return _pairs(node, None, place)
 
 
 def pairs(node: Node, place: Place) -> Json:
     """NAME=VALUE; a name without value is the empty text (labels, options)."""
-    return _pairs(node, "")
+    return _pairs(node, "", place)
 
 
-def _pairs(node: Node, empty: Json) -> Json:
+def _pairs(node: Node, empty: Json, place: Place) -> Json:
     out: dict[str, Json] = {}
     if isinstance(node, Map):
         for key, one in node.entries.items():
@@ -197,7 +206,7 @@ def _pairs(node: Node, empty: Json) -> Json:
     for one in node.items if isinstance(node, Seq) else ():
         name, equals, value_text = go_text(one.value if isinstance(one, Scalar) else None).partition("=")
         out[name] = value_text if equals else empty
-    return dict(sorted(out.items()))
+    return {key: out[key] for key in in_order(out, place)}
 
 
 def command(node: Node, place: Place) -> Json:
@@ -272,11 +281,12 @@ def device_count(node: Node, place: Place) -> Json:
 
 
 def ulimit(node: Node, place: Place) -> Json:
-    """One number, or soft and hard (under Go's own names where the real one shows them)."""
+    """One number, or soft and hard."""
     if not isinstance(node, Map):
-        return integer(node, place)
+        return integer(node, place) or ({"soft": 0, "hard": 0} if place.whole else {})
     fields = (Field("single", integer), Field("soft", integer), Field("hard", integer))
-    return struct(node, fields, place)
+    found = struct(node, fields, place, closed=True)
+    return {"soft": found.get("soft", 0), "hard": found.get("hard", 0)} if place.whole else found
 
 
 def anything(node: Node, place: Place) -> Json:

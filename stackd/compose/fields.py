@@ -59,7 +59,7 @@ _UPDATE = (
 )  # fmt: skip
 _RESOURCE = (
     Field("cpus", single), Field("memory", size), Field("pids", integer), Field("devices",
-    many(record(_DEVICE_REQUEST))),
+    many(record(_DEVICE_REQUEST, closed=True))),
     Field("generic_resources", many(record((
         Field("discrete_resource_spec", record((Field("kind", text), Field("value", integer, always=True, empty=0))),
         keep=True),
@@ -161,7 +161,7 @@ _SERVICE: tuple[Field, ...] = (
     Field("expose", texts),
     Field("extends", record((Field("file", text), Field("service", text))), keep=True),
     Field("external_links", texts), Field("extra_hosts", hosts), Field("group_add", texts),
-    Field("gpus", many(record(_DEVICE_REQUEST))),
+    Field("gpus", many(record(_DEVICE_REQUEST, closed=True))),
     Field("hostname", text),
     Field("healthcheck", record(_HEALTH), keep=True),
     Field("image", text), Field("init", boolean, keep=True), Field("ipc", text), Field("isolation", text),
@@ -197,7 +197,9 @@ _POOL = (
 )  # fmt: skip
 NETWORK: tuple[Field, ...] = (
     Field("name", text), Field("driver", text), Field("driver_opts", pairs),
-    Field("ipam", record((Field("driver", text), Field("config", many(record(_POOL))), Field("options", pairs))),
+    Field("ipam", record((
+        Field("driver", text), Field("config", many(record(_POOL, closed=True))), Field("options", pairs),
+    )),
           always=True, empty={}),
     Field("external", boolean), Field("internal", boolean), Field("attachable", boolean), Field("labels", pairs),
     Field("enable_ipv4", boolean, keep=True), Field("enable_ipv6", boolean, keep=True),
