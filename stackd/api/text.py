@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -113,15 +114,28 @@ def age(since: str | None, now: float) -> str:
     return f"{seconds}s"
 
 
-def diagnostic_lines(found: DiagnosticView, paint: Paint = plain) -> list[str]:
-    """`file:line:col: error[code]: found and wanted`, and the hint below."""
+def diagnostic_lines(found: DiagnosticView, paint: Paint = plain, line: str = "") -> list[str]:
+    """`file:line:col: error[code]: found and wanted`, the `line` of the file with a caret below, and the hint."""
     place = found["file"] if found["line"] == 0 else f"{found['file']}:{found['line']}:{found['column']}"
     style = "bad" if found["severity"] == "error" else "busy"
     word = paint(style, f"{found['severity']}[{found['code']}]")
     lines = [f"{paint('name', clean(place))}: {word}: {clean(found['message'])}"]
+    if line.strip():
+        lines += _pointed(line, found["column"], lambda caret: paint(style, caret))
     if found["hint"]:
         lines.append(f"  hint: {clean(found['hint'])}")
     return lines
+
+
+def _pointed(line: str, column: int, paint: Callable[[str], str]) -> list[str]:
+    """A line with `^` below its 1-based column; of a long one, the part around that column."""
+    start = max(0, column - 1 - WIDE)
+    before = clean(line)[start : column - 1]
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in before)
+    wide -= sum(unicodedata.combining(letter) > 0 for letter in before)
+    indent = "  | " + ("..." if start else "")
+    text = f"{indent}{clean(line)[start : start + 2 * WIDE]}".rstrip()
+    return [text, f"  | {' ' * (len(indent) - 4 + len(before) + wide)}{paint('^')}"]
 
 
 def override_line(override: OverrideView) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from stackd.api import text
+from stackd.cli import caret
 from stackd.cli.client import Client, stack_path
 from stackd.cli.common import (
     as_json,
@@ -48,7 +49,7 @@ def _check_in_force(stack: StackView) -> None:
     """`up` means as the files say now: end with 6 when they say what cannot be."""
     errors = [found for found in stack["diagnostics"] if found["severity"] == "error"]
     if errors:
-        lines = (line for found in errors for line in text.diagnostic_lines(found))
+        lines = (line for found in errors for line in caret.shown(found))
         raise Stop(Exit.INVALID, f"{stack['name']}: {text.OUT_OF_FORCE}", *lines)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackd.api import text
+from stackd.cli import caret
 from stackd.cli.common import as_json, client, complete_stack
 from stackd.cli.definitions import Definitions, of_path, of_stack_or_path
 from stackd.cli.exits import Exit, Stop
@@ -28,7 +28,7 @@ def config_command(stack: str, style: str, as_json: bool) -> None:
     model, loaded = Definitions().canonical(of_stack_or_path(stack, client()))
     found = _views(loaded)
     paint = paint_for(sys.stderr)
-    err(*(line for entry in found for line in text.diagnostic_lines(entry, paint)))
+    err(*(line for entry in found for line in caret.shown(entry, paint)))
     if model is None:
         raise Stop(Exit.INVALID, _tally(found))
     if as_json or style == "json":
@@ -58,7 +58,7 @@ def validate_command(paths: tuple[Path, ...], as_json: bool) -> None:
     for path, one in loaded.items():
         if as_json:
             continue
-        out(line for entry in found[path] for line in text.diagnostic_lines(entry, paint))
+        out(line for entry in found[path] for line in caret.shown(entry, paint))
         if one.project is not None:
             count = len(one.project.services)
             out([f"{one.project.name}: valid, {count} service{'s' if count != 1 else ''}"])

@@ -50,13 +50,13 @@ def add_command(directory: Path, name: str | None, into: Path | None, as_json: b
 
 def _what_comes(folder: Path) -> list[str]:
     """Have the daemon read it now, so that it knows the stack when this command ends; what it does with it."""
-    from stackd.api.text import diagnostic_lines
+    from stackd.cli.caret import shown
 
     stacks = cast("StacksView", client().send("POST", "/v1/rescan"))["stacks"]
     mine = next((stack for stack in stacks if stack["folder"] == str(folder)), None)
     if mine is None:
         return ["stackd reads it within a minute and starts its services; watch it: stackd status"]
-    found = [line for entry in mine["diagnostics"] for line in diagnostic_lines(entry)]
+    found = [line for entry in mine["diagnostics"] for line in shown(entry)]
     return [*found, *_by_overrides(mine)]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import graphlib
 import ipaddress
 
+from stackd.compose.advice import define
 from stackd.compose.agree import agree
 from stackd.compose.normalise import items, services, text
 from stackd.compose.report import Report, nearest, quote
@@ -79,7 +80,8 @@ def _cycles(everyone: dict[str, Map], left_out: frozenset[str], report: Report) 
         table = everyone[found[0]].get("depends_on")
         span = table.key_span(found[1]) if isinstance(table, Map) else everyone[found[0]].span
         message = "services wait for each other: " + " -> ".join(found)
-        report.error("dependency-cycle", message, span, ("services", found[0], "depends_on"))
+        hint = "one of them has to start first: it may not wait for the other"
+        report.error("dependency-cycle", message, span, ("services", found[0], "depends_on"), hint)
 
 
 def _dependencies(service: Map) -> list[str]:
@@ -123,7 +125,7 @@ class _Service:
 
     def check(self, service: Map) -> None:
         nothing = is_null(service.get("build")) and not text(service.get("image"))
-        if nothing and "provider" not in service.entries and not self._report.told(self._path("extends")):
+        if nothing and "provider" not in service.entries and not self._excused():
             message = f'"{self._name}" has neither "image" nor "build"'
             self._report.error("missing-key", message, service.span, self._path())
         build = service.get("build")
@@ -139,7 +141,8 @@ class _Service:
         for key in environment.entries if isinstance(environment, Map) else ():
             if key[-1:].isspace():
                 message = f'the variable name "{key}" ends in a space; write NAME=VALUE'
-                self._report.error("bad-name", message, service.key_span("environment"), self._path("environment"))
+                span = environment.key_span(key) if isinstance(environment, Map) else service.span
+                self._report.error("bad-name", message, span, self._path("environment"))
         agree(self._root, self._name, service, self._report)
         self._networks(service)
         self._volumes(service)
@@ -153,6 +156,11 @@ class _Service:
                 if isinstance(item, Map):
                     self._defined(section, item.get("source"), (section,))
 
+    def _excused(self) -> bool:
+        """Whether what would give the image is there, but wrong."""
+        keys = ("image", "build", "extends")
+        return any(self._report.told(self._path(key)) or self._report.misspelt(self._path(), key) for key in keys)
+
     def _platform(self, service: Map, build: Node | None) -> None:
         platform = service.get("platform")
         listed = items(build.get("platforms")) if isinstance(build, Map) else []
@@ -164,10 +172,11 @@ class _Service:
         table = self._root.get(section)
         known = table.entries if isinstance(table, Map) else {}
         if node is not None and text(node) not in known:
+            if self._report.wrong((section, text(node))):
+                return
             message = f'{quote(node)} is not defined under the top-level "{section}"'
-            self._report.error(
-                f"undefined-{section[:-1]}", message, node.span, self._path(*path), nearest(text(node), known)
-            )
+            hint = nearest(text(node), known) or ("" if any_secret(node) else define(section, text(node)))
+            self._report.error(f"undefined-{section[:-1]}", message, node.span, self._path(*path), hint)
 
     def _networks(self, service: Map) -> None:
         node = service.get("networks")
@@ -215,8 +224,9 @@ class _Service:
             if name in self._left_out:
                 if not optional:
                     message = f'"{self._name}" needs {shown}, which no enabled profile starts'
-                    self._report.error("inactive-service", message, span, self._path("depends_on", name))
-            else:
+                    hint = f'give both the same profile, or write "required: false" below {shown}'
+                    self._report.error("inactive-service", message, span, self._path("depends_on", name), hint)
+            elif not self._report.wrong(("services", name)):
                 message = f'"{self._name}" needs the service {shown}, which is not defined'
                 self._report.error(
                     "undefined-service", message, span, self._path("depends_on", name), nearest(name, self._everyone)

@@ -18,6 +18,7 @@ from stackd.compose.report import REDACTED, Report
 from stackd.compose.scalars import go_text
 from stackd.compose.template import Variables
 from stackd.compose.tree import Map, Node, Scalar, any_secret
+from stackd.compose.tree import Path as Pointer
 from stackd.errors import Span
 
 
@@ -42,8 +43,11 @@ class Reader:
         return self.asked[path]
 
 
-def resolve_environment(service: Map, variables: Variables, reader: Reader, secret_file: Path | None) -> None:
-    """Merge `env_file` into `environment`, in place, and forget it. What `secret_file` gives is secret."""
+def resolve_environment(
+    service: Map, variables: Variables, reader: Reader, secret_file: Path | None, pointer: Pointer = ()
+) -> None:
+    """Merge `env_file` into `environment`, in place, and forget it. What `secret_file` gives is secret; `pointer` is
+    the path of the service."""
     files = items(service.get("env_file"))
     declared = service.get("environment")
     own = pairs(declared) if declared is not None else Map({}, service.span)
@@ -57,9 +61,11 @@ def resolve_environment(service: Map, variables: Variables, reader: Reader, secr
         found: dict[str, dotenv.EnvValue] = {}
         for entry in files:
             if isinstance(entry, Map):
-                found.update(
-                    _file(entry, known, reader, {name: held.value for name, held in found.items()}, secret_file)
-                )
+                earlier = {name: held.value for name, held in found.items()}
+                given = _file(entry, known, reader, earlier, (*pointer, "env_file"))
+                if Path(text(entry.get("path"))) == secret_file:
+                    given = {name: dotenv.EnvValue(held.value, held.span, True) for name, held in given.items()}
+                found.update(given)
         merged: dict[str, Node] = {name: Scalar(held.value, held.span, held.secret) for name, held in found.items()}
         keys = {name: held.span for name, held in found.items()}
         own = Map({**merged, **own.entries}, own.span, {**keys, **own.keys})
@@ -69,7 +75,7 @@ def resolve_environment(service: Map, variables: Variables, reader: Reader, secr
 
 
 def _file(
-    entry: Map, known: Variables, reader: Reader, earlier: dict[str, str], secret_file: Path | None
+    entry: Map, known: Variables, reader: Reader, earlier: dict[str, str], pointer: Pointer
 ) -> dict[str, dotenv.EnvValue]:
     path = Path(text(entry.get("path")))
     span = entry.get("path") or entry
@@ -82,7 +88,8 @@ def _file(
                 "missing-file",
                 f"the env file {shown} does not exist",
                 span.span,
-                hint="required: false allows that",
+                pointer,
+                "make it, or allow that it is missing: path: FILE and required: false below env_file",
             )
         return {}
     match text(entry.get("format")):
@@ -91,8 +98,6 @@ def _file(
         case "raw":
             found = dotenv.parse_raw(data, str(path), known, reader.report)
         case _:
-            reader.report.error("bad-value", '"format" wants raw, or is left out', span.span)
+            reader.report.error("bad-value", '"format" wants raw, or is left out', span.span, pointer)
             return {}
-    if path == secret_file:
-        return {name: dotenv.EnvValue(held.value, held.span, True) for name, held in found.items()}
     return found

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from stackd.compose.report import Report, quote, secret_key
+from stackd.compose.schema import named
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, matches
 
@@ -139,7 +140,8 @@ class _Walk:
             return Scalar(node.value, node.span, node.secret)
         value = cast(node.value)
         if value is None:
-            self._report.error("bad-value", f"{quote(node)} is not {_WANTED[cast]}", node.span, path)
+            message = f"{named(path)} is {quote(node)}, wants {_WANTED[cast]}"
+            self._report.error("bad-value", message, node.span, path)
             value = 0 if cast is not to_bool else False
         elif cast is to_bool and node.value.lower() not in ("true", "false"):
             word = "true" if value else "false"

@@ -55,15 +55,27 @@ def quote(node: Node) -> str:
 
 
 class Report:
-    """The findings of one load, in the order found."""
+    """The findings of one load, in the order found. `shell`: a person looks at the file as docker compose sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shell: bool = False) -> None:
         self._found: list[Diagnostic] = []
         self._seen: set[tuple[Span, str, str]] = set()
+        self._shell = shell
+        self._wrong: set[Path] = set()
+        self._above: set[Path] = set()
+        self._misspelt: set[tuple[Path, str]] = set()
 
     def error(self, code: str, message: str, span: Span, path: Path = (), hint: str = "") -> None:
         """A finding that keeps the files from coming into force."""
         self._add(Diagnostic(code, message, span, Severity.ERROR, ".".join(path), hint))
+        self._wrong.add(path)
+        self._above.update(path[:length] for length in range(len(path) + 1))
+        if code == "unknown-key":
+            self._misspelt.add((path[:-1], hint))
+
+    def refused(self, code: str, message: str, span: Span, path: Path = (), hint: str = "") -> None:
+        """What docker compose's `config` takes and `up` or the engine refuses: an error, for a shell a warning."""
+        (self.warning if self._shell else self.error)(code, message, span, path, hint)
 
     def warning(self, code: str, message: str, span: Span, path: Path = (), hint: str = "") -> None:
         """A finding that the user should know."""
@@ -78,14 +90,20 @@ class Report:
 
     def told(self, path: Path) -> bool:
         """Whether something is known to be wrong at or below this path: what follows from it needs no telling."""
-        beneath = ".".join(path)
-        errors = (found for found in self._found if found.severity is Severity.ERROR)
-        return any(f"{found.pointer}.".startswith(f"{beneath}.") for found in errors)
+        return path in self._above
+
+    def wrong(self, path: Path) -> bool:
+        """Whether something is known to be wrong exactly here, or with the whole that this is a part of."""
+        return any(path[:length] in self._wrong for length in range(1, len(path) + 1))
+
+    def misspelt(self, path: Path, key: str) -> bool:
+        """Whether a key stands under `path` that was taken for a misspelt `key`."""
+        return (path, meant(key)) in self._misspelt
 
     @property
     def failed(self) -> bool:
         """True when an error was found."""
-        return any(found.severity is Severity.ERROR for found in self._found)
+        return bool(self._above)
 
     def all(self) -> tuple[Diagnostic, ...]:
         """Every finding, by place."""
@@ -95,4 +113,9 @@ class Report:
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word nearest to `word`, or "" when none is near."""
     close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else ""
+    return meant(close[0]) if close else ""
+
+
+def meant(word: str) -> str:
+    """The hint that names a known word."""
+    return f"did you mean {word}?"

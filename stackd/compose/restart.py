@@ -50,13 +50,26 @@ class Asked:
 def restart_policy(service: Map, asked: Asked, path: Path, report: Report) -> RestartPolicy:
     """The policy of a service; mistakes are reported and leave the default."""
     policy = _declared(service, asked, path, report)
-    extension = service.get("x-stackd")
-    knobs = extension.get("restart") if isinstance(extension, Map) else None
+    knobs = _extension(service.get("x-stackd"), (*path, "x-stackd"), report)
     if isinstance(knobs, Map):
         return _knobs(policy, knobs, (*path, "x-stackd", "restart"), report)
     if knobs is not None:
-        report.error("bad-type", f'"restart" wants a mapping of knobs, found {quote(knobs)}', knobs.span, path)
+        report.refused("bad-type", f'"restart" wants a mapping of knobs, found {quote(knobs)}', knobs.span, path)
     return policy
+
+
+def _extension(node: Node | None, path: Path, report: Report) -> Node | None:
+    """The knobs below `x-stackd`; what else stands there would have no effect."""
+    if node is None or (isinstance(node, Scalar) and node.value is None):
+        return None
+    if not isinstance(node, Map):
+        report.refused("bad-type", f'"x-stackd" wants a mapping, found {quote(node)}', node.span, path)
+        return None
+    for key in node.entries:
+        if key != "restart":
+            hint = nearest(key, ("restart",))
+            report.refused("unknown-key", f'"x-stackd" has no key "{key}"', node.key_span(key), (*path, key), hint)
+    return node.get("restart")
 
 
 def _declared(service: Map, asked: Asked, path: Path, report: Report) -> RestartPolicy:
@@ -71,7 +84,7 @@ def _declared(service: Map, asked: Asked, path: Path, report: Report) -> Restart
     condition = _RESTART.get(word)
     if condition is None or (colon and (word != "on-failure" or not count.isascii() or not count.isdigit())):
         message = f'"restart" is {quote(node)}, wants no, always, unless-stopped, on-failure or on-failure:COUNT'
-        report.error("bad-restart", message, node.span, (*path, "restart"), nearest(word, _RESTART))
+        report.refused("bad-restart", message, node.span, (*path, "restart"), nearest(word, _RESTART))
         return asked.default
     limit = int(count) if count and int(count) > 0 else None
     return dataclasses.replace(
@@ -85,7 +98,7 @@ def _deployed(node: Map, default: RestartPolicy, path: Path, report: Report) -> 
     if word not in _DEPLOY:
         condition = node.get("condition") or node
         message = f'"condition" is {quote(condition)}, wants none, on-failure or any'
-        report.error("bad-restart", message, condition.span, (*path, "condition"))
+        report.refused("bad-restart", message, condition.span, (*path, "condition"))
         return default
     name, meaning = _DEPLOY[word]
     attempts = node.get("max_attempts")
@@ -121,7 +134,7 @@ def _knobs(policy: RestartPolicy, knobs: Map, path: Path, report: Report) -> Res
     for key, node in knobs.entries.items():
         where = (*path, key)
         if key not in _KNOBS:
-            report.error(
+            report.refused(
                 "unknown-key", f'"restart" has no knob "{key}"', knobs.key_span(key), where, nearest(key, _KNOBS)
             )
         elif key == "unhealthy":
@@ -148,7 +161,7 @@ def _knob(node: Node, wanted: str, path: Path, report: Report) -> float | None:
             found = _seconds(node)
     if found is None or found < 0 or (wanted == "whole number" and not found.is_integer()):
         like = " like 10s" if wanted == "duration" else ""
-        report.error("bad-value", f'"{path[-1]}" is {quote(node)}, wants a {wanted}{like}', node.span, path)
+        report.refused("bad-value", f'"{path[-1]}" is {quote(node)}, wants a {wanted}{like}', node.span, path)
         return None
     return found
 
@@ -161,7 +174,7 @@ def _unhealthy(policy: RestartPolicy, node: Node, path: Path, report: Report) ->
             try:
                 policy = dataclasses.replace(policy, unhealthy=UnhealthyAction(text(item)))
             except ValueError:
-                report.error(
+                report.refused(
                     "bad-value", f'"unhealthy" is {quote(item)}, wants restart, alert or none', item.span, where
                 )
         elif key in ("grace", "window", "limit"):
@@ -169,7 +182,7 @@ def _unhealthy(policy: RestartPolicy, node: Node, path: Path, report: Report) ->
             if value is not None:
                 policy = _with(policy, f"unhealthy_{key}", int(value) if key == "limit" else value)
         else:
-            report.error(
+            report.refused(
                 "unknown-key",
                 f'"unhealthy" has no knob "{key}"',
                 item.span,

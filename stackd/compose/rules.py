@@ -8,9 +8,11 @@ What this module does NOT do: check references, or turn values into anything.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
+from stackd.compose.advice import DEPLOY_KEYS, SERVICE_KEYS
 from stackd.compose.schema import Anything, Context, Either, Leaf, ListOf, Parsed, Record, Rule, Table, Text
-from stackd.compose.tree import Node, Path
+from stackd.compose.tree import Map, Node, Path, is_null
 from stackd.compose.units import parse_bytes, parse_duration
 
 _NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
@@ -47,8 +49,14 @@ EXTRA_HOSTS = Either(
 )
 
 
-def _record(fields: dict[str, Rule], *required: str, later: str = "", extensions: bool = True) -> Record:
-    return Record(fields, required, frozenset(later.split()), extensions)
+def _record(
+    fields: dict[str, Rule],
+    *required: str,
+    later: str = "",
+    extensions: bool = True,
+    dropped: Mapping[str, str] | None = None,
+) -> Record:
+    return Record(fields, required, frozenset(later.split()), extensions, dropped=dropped or {})
 
 
 PORT = Either(
@@ -195,6 +203,7 @@ DEPLOY = Either(
             ),
         },
         later="mode endpoint_mode labels rollback_config update_config resources placement",
+        dropped=DEPLOY_KEYS,
     ),
 )
 _HOOK_FIELDS: dict[str, Rule] = {
@@ -310,6 +319,7 @@ SERVICE = _record(
     "mem_limit mem_reservation mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pids_limit "
     "pre_start post_start pre_stop privileged pull_refresh_after read_only runtime security_opt shm_size "
     "sysctls storage_opt ulimits use_api_socket uts userns_mode",
+    dropped=SERVICE_KEYS,
 )  # fmt: skip
 
 _EXTERNAL = Either("true or false", scalar=BOOL, map=_record({"name": TEXT}, extensions=False))
@@ -342,7 +352,32 @@ _FILE_OBJECT: dict[str, Rule] = {
 }  # fmt: skip
 _NOT_FILES = "environment content external driver driver_opts template_driver"
 
-TOP = Record(
+
+class _Top(Record):
+    """The whole file. Services that are not indented below `services:`, or have no such key, are one mistake."""
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        if isinstance(node, Map) and is_null(node.get("services")):
+            strays = [key for key, item in node.entries.items() if key not in self.fields and _looks_served(item)]
+            if strays:
+                given = "services" in node.entries
+                message = f'"{strays[0]}" stands beside "services:", not below it' if given else (
+                    f'"{strays[0]}" stands at the top level of the file; services stand below "services:"'
+                )  # fmt: skip
+                context.report.error("stray-service", message, node.key_span(strays[0]), (strays[0],), _INDENT)
+                for key in (*strays, "services"):
+                    node.drop(key)
+        return super().check(node, path, context)
+
+
+_INDENT = 'write "services:" at the left edge, and indent every service below it'
+
+
+def _looks_served(node: Node) -> bool:
+    return isinstance(node, Map) and bool(node.entries.keys() & {"image", "build", "extends"})
+
+
+TOP = _Top(
     {
         "version": TEXT,
         "name": TEXT,
@@ -360,4 +395,5 @@ TOP = Record(
         "configs": Table(_record({**_FILE_OBJECT, "content": TEXT}, later=_NOT_FILES), _NAME),
     },
     later=frozenset(("models",)),
+    dropped={key: f'"{key}" is a key of a service: indent it below one' for key in SERVICE.fields},
 )  # fmt: skip

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from stackd.compose.advice import kind_hint, text_hint
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq
 
@@ -26,10 +27,15 @@ class Context:
 
     def wrong(self, node: Node, path: Path, wanted: str) -> bool:
         """Report that `node` is not what is wanted; always False."""
-        name = path[-1] if path else "the file"
-        where = f'item {int(name) + 1} of "{path[-2]}"' if name.isdigit() and len(path) > 1 else f'"{name}"'
-        self.report.error("bad-type", f"{where} wants {wanted}, found {quote(node)}", node.span, path)
+        hint = kind_hint(node, path, wanted)
+        self.report.error("bad-type", f"{named(path)} wants {wanted}, found {quote(node)}", node.span, path, hint)
         return False
+
+
+def named(path: Path) -> str:
+    """How a message calls what stands at a path."""
+    name = path[-1] if path else "the file"
+    return f'item {int(name) + 1} of "{path[-2]}"' if name.isdigit() and len(path) > 1 else f'"{name}"'
 
 
 class Rule:
@@ -60,7 +66,7 @@ class Leaf(Rule):
     maximum: float | None = None
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
-        if not isinstance(node, Scalar) or not self._fits(node.value):
+        if not isinstance(node, Scalar) or not self.fits(node.value):
             return context.wrong(node, path, self.wanted)
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             return True
@@ -70,7 +76,8 @@ class Leaf(Rule):
             return context.wrong(node, path, f"a number of {bound}" if high is None else f"a number {bound}")
         return True
 
-    def _fits(self, value: object) -> bool:
+    def fits(self, value: object) -> bool:
+        """True when the value is of one of the types."""
         match value:
             case None:
                 return "null" in self.types
@@ -100,17 +107,17 @@ class Text(Rule):
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
             return context.wrong(node, path, self.wanted)
         if self.enum and node.value not in self.enum:
-            words = ", ".join(self.enum)
+            words = f"one of {', '.join(self.enum)}" if len(self.enum) > 1 else f'"{self.enum[0]}"'
             context.report.error(
                 self.code,
-                f'"{path[-1]}" is {quote(node)}, wants one of {words}',
+                f"{named(path)} is {quote(node)}, wants {words}",
                 node.span,
                 path,
                 nearest(node.value, self.enum),
             )
             return False
         if self.pattern is not None and not self.pattern.search(node.value):
-            context.report.error(self.code, f'"{path[-1]}" is {quote(node)}, wants {self.shape}', node.span, path)
+            context.report.error(self.code, f"{named(path)} is {quote(node)}, wants {self.shape}", node.span, path)
             return False
         return True
 
@@ -131,7 +138,8 @@ class Parsed(Rule):
         try:
             self.parser(node.value)
         except ValueError as wrong:
-            context.report.error(self.code, f'"{path[-1]}" is {quote(node)}, {wrong}', node.span, path)
+            hint = "" if node.secret else text_hint(self.code, node.value)
+            context.report.error(self.code, f"{named(path)} is {quote(node)}, {wrong}", node.span, path, hint)
             return False
         return True
 
@@ -190,8 +198,8 @@ class Record(Rule):
                 node.drop(key)
         missing = [key for key in self.required if key not in node.entries] if context.complete else []
         for key in missing:
-            name = path[-1] if path else "the file"
-            context.report.error("missing-key", f'"{name}" needs the key "{key}"', node.span, path)
+            if not context.report.told((*path, key)) and not context.report.misspelt(path, key):
+                context.report.error("missing-key", f'{named(path)} needs the key "{key}"', node.span, path)
         return not missing
 
     def _unknown(self, node: Map, key: str, path: Path, context: Context) -> None:
@@ -234,6 +242,6 @@ class Either(Rule):
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
         rule = self.scalar if isinstance(node, Scalar) else self.seq if isinstance(node, Seq) else self.map
-        if rule is None:
+        if rule is None or (isinstance(rule, Leaf) and isinstance(node, Scalar) and not rule.fits(node.value)):
             return context.wrong(node, path, self.wanted)
         return rule.check(node, path, context)

@@ -9,6 +9,7 @@ What this module does NOT do: interpolate, or know any key of Compose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -36,9 +37,9 @@ class Document:
 class _Refused(Exception):
     """Parsing cannot go on; carries what the diagnostic says. Never leaves this module."""
 
-    def __init__(self, code: str, message: str, span: Span) -> None:
+    def __init__(self, code: str, message: str, span: Span, hint: str = "") -> None:
         super().__init__(message)
-        self.code, self.message, self.span = code, message, span
+        self.code, self.message, self.span, self.hint = code, message, span, hint
 
 
 @dataclass(slots=True)
@@ -57,15 +58,19 @@ def parse(data: bytes, file: str, report: Report) -> list[Document]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as broken:
-        line = data.count(b"\n", 0, broken.start) + 1
-        report.error("bad-encoding", "this byte is not UTF-8 text", Span(file, line, 1))
+        before = data[: broken.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
+        message = f"the byte 0x{data[broken.start]:02X} is not UTF-8 text"
+        span = Span(file, before.count(b"\n") + 1, column)
+        report.error("bad-encoding", message, span, hint="save the file with the encoding UTF-8")
         return []
     try:
         return _Builder(text, file).documents()
     except _Refused as refused:
-        report.error(refused.code, refused.message, refused.span)
+        report.error(refused.code, refused.message, refused.span, hint=refused.hint)
     except yaml.MarkedYAMLError as broken:
-        report.error("bad-yaml", *_words(broken, text, file))
+        message, span, hint = _words(broken, text, file)
+        report.error("bad-yaml", message, span, hint=hint)
     except yaml.YAMLError as broken:
         place = getattr(broken, "position", None)
         line = text.count("\n", 0, place) + 1 if isinstance(place, int) else 0
@@ -73,29 +78,57 @@ def parse(data: bytes, file: str, report: Report) -> list[Document]:
     return []
 
 
-def _words(broken: yaml.MarkedYAMLError, text: str, file: str) -> tuple[str, Span]:
-    """libyaml's complaint in words that say what to do where that is known, and the place that helps most."""
+def _words(broken: yaml.MarkedYAMLError, text: str, file: str) -> tuple[str, Span, str]:
+    """libyaml's complaint in words that say what to do where that is known, the place that helps most, and a hint."""
     mark, opened = broken.problem_mark or broken.context_mark, broken.context_mark
     span = Span(file, mark.line + 1, mark.column + 1) if mark else Span(file)
     start = Span(file, opened.line + 1, opened.column + 1) if opened else span
     problem, context = str(broken.problem or broken.context or "broken text"), str(broken.context or "")
-    lines = text.splitlines()
-    line = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
+    line = _line(text, span.line)
     if "\t" in line[: len(line) - len(line.lstrip())] or "tab" in problem or "'\\t'" in problem:
-        return "a tab indents this line; YAML wants spaces", span
+        return "a tab indents this line; YAML wants spaces", span, "set your editor to write spaces for the Tab key"
+    for words, found in _SCALARS.items():
+        if words in problem:
+            letters = line[span.column - 1 : span.column + ("escape" in words)]
+            return found[0].format(letters or line.strip()[-1:]), span, found[1]
     if "while scanning a quoted scalar" in context:
-        return "the quotes opened here are never closed", start
+        return "the quotes opened here are never closed", start, ""
     if "while parsing a flow" in context:
-        return f"the bracket opened here is not closed, or a comma is missing (noticed in line {span.line})", start
+        message = f"the bracket opened here is not closed, or a comma is missing (noticed in line {span.line})"
+        return message, start, ""
     if "mapping values are not allowed" in problem:
         if ": " in line[: span.column - 1]:
-            return 'a second ": " stands in this line; quote the value, or put the key on a line of its own', span
-        return 'the line above has no ": " or a value of its own, so this key cannot stand under it', span
+            return 'a second ": " stands in this line', span, "quote the value, or put the key on a line of its own"
+        message = 'the line above has no ": " or a value of its own, so this key cannot stand under it'
+        return message, span, 'end the line above with ":", or give this one the same indentation'
     if "could not find expected ':'" in problem:
-        return 'a key without ": " stands before this line', span
+        return 'a key without ": " stands before this line', span, 'write NAME: VALUE, with a blank after the ":"'
     if any(words in problem for words in ("expected key", "expected <block end>", "expected '-'")):
-        return "the indentation of this line fits none of the lines above", span
-    return f"this is not YAML: {problem}{f' {context}' if context else ''}", span
+        if _AFTER_QUOTE.search(line[: span.column - 1]):
+            return "text stands after the closing quote", span, "put the whole value into one pair of quotes"
+        hint = "keys that belong together begin in the same column"
+        return "the indentation of this line fits none of the lines above", span, hint
+    return f"this is not YAML: {problem}{f' {context}' if context else ''}", span, ""
+
+
+_SCALARS = {
+    "found unknown escape character": (
+        '"{}" means nothing inside double quotes; \\n, \\t, \\\\ and \\" do',
+        "use single quotes: nothing is special in them",
+    ),
+    "cannot start any token": ('a value cannot begin with "{}"', "put the value in quotes"),
+    "did not find expected alphabetic or numeric character": (
+        "* and & begin the name of an anchor, and no name follows",
+        "put the value in quotes if it is plain text",
+    ),
+}
+"""What libyaml says of a single value: our words for it ({} is the character found), and the hint."""
+_AFTER_QUOTE = re.compile(r"""[:-]\s+("[^"]*"|'[^']*')\s*$""")
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.splitlines()
+    return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
 class _Builder:
@@ -148,7 +181,8 @@ class _Builder:
 
     def _alias(self, anchor: str, span: Span) -> _Raw:
         if anchor not in self._anchors:
-            raise _Refused("bad-yaml", f"*{anchor} names no anchor defined above", span)
+            hint = f"define it above with &{anchor}; if this is plain text, put it in quotes"
+            raise _Refused("bad-yaml", f"*{anchor} names no anchor defined above", span, hint)
         raw = self._anchors[anchor]
         if raw is None:
             raise _Refused("bad-yaml", f"the anchor &{anchor} contains itself", span)
@@ -197,7 +231,8 @@ class _Builder:
         if not isinstance(raw.node, Scalar):
             raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}", span)
         if not isinstance(raw.node.value, str):
-            raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}; put it in quotes", span)
+            hint = 'put the key in quotes; in a list write "- " in front'
+            raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}", span, hint)
         return (event.value if isinstance(event, yaml.ScalarEvent) else raw.node.value), span
 
     def _merge(self, node: Map, value: _Raw, pairs: list[tuple[str, Span, _Raw]]) -> None:
@@ -209,6 +244,7 @@ class _Builder:
                     "bad-merge",
                     f"<< wants a mapping or a list of mappings, found {kind(source.node)}",
                     source.node.span,
+                    "write <<: *NAME, with &NAME at the mapping to take over",
                 )
             for key, place, item in source.pairs:
                 if key not in node.entries and item.tag != "!reset":

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from stackd.compose.load import canonical, load, stack_inputs
@@ -28,11 +29,11 @@ def loaded(folder: Path) -> Loaded:
     return load(inputs, Path.read_bytes, ENV)
 
 
-def model(folder: Path) -> tuple[dict[str, Json] | None, Loaded]:
-    """The folder in canonical form."""
+def model(folder: Path, *, shell: bool = False) -> tuple[dict[str, Json] | None, Loaded]:
+    """The folder in canonical form. `shell`: with docker compose's own verdict."""
     inputs = stack_inputs(folder, [path.name for path in folder.iterdir()])
     assert inputs is not None
-    return canonical(inputs, Path.read_bytes, ENV)
+    return canonical(replace(inputs, shell=shell), Path.read_bytes, ENV)
 
 
 def outcome(folder: Path) -> str:
