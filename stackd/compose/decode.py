@@ -232,7 +232,8 @@ def health_test(node: Node, place: Place) -> Json:
         found = [go_text(one.value) if isinstance(one, Scalar) else "" for one in node.items]
         if found and found[0] not in ("CMD", "CMD-SHELL", "NONE"):
             message = f'"{place.path[-1]}" begins with {quote(node.items[0])}, wants CMD, CMD-SHELL or NONE'
-            place.report.error("bad-healthcheck", message, node.items[0].span, place.path)
+            hint = 'put "CMD" in front of the command'
+            place.report.error("bad-healthcheck", message, node.items[0].span, place.path, hint)
         return list[Json](found)
     return ["CMD-SHELL", text(node, place)]
 
