@@ -18,7 +18,7 @@ from stackd.compose.normalise import settle
 from stackd.compose.report import Report, quote
 from stackd.compose.schema import Context
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node
+from stackd.compose.tree import Map, Node, copied
 from stackd.compose.unique import unique
 from stackd.errors import Span
 
@@ -34,12 +34,15 @@ class Place:
 
 @dataclass(slots=True)
 class Assembly:
-    """One load's files. `home` resolves `~`; `shell`: an unset variable only warns, wherever it stands."""
+    """One load's files. `home` resolves `~`; `shell`: an unset variable only warns, wherever it stands; `interpolate`:
+    false leaves every reference as it is written.
+    """
 
     reader: Reader
     report: Report
     home: str = ""
     shell: bool = False
+    interpolate: bool = True
     _parsed: dict[Path, list[yaml.Document]] = field(default_factory=dict)
 
     def documents(self, path: Path, asked: Span | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:
@@ -71,7 +74,9 @@ class Assembly:
 
     def tree(self, document: yaml.Document, variables: Variables) -> Map | None:
         """A document's own copy of its tree, references resolved; None, reported, when it is no mapping."""
-        tree: Node = interpolate(document.root, variables, self.report, () if self.shell else MUST_BE_SET)
+        tree: Node = copied(document.root)
+        if self.interpolate:
+            tree = interpolate(document.root, variables, self.report, () if self.shell else MUST_BE_SET)
         if isinstance(tree, Map):
             return tree
         message = f"the file wants a mapping at its top level, found {quote(tree)}"

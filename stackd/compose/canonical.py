@@ -1,37 +1,139 @@
-"""The canonical project as text: what `stackd config` prints.
+"""The canonical project as text: what `stackd config` prints, byte for byte what `docker compose config` does.
 
-Law: the text is a valid Compose file that means the same: every `$` is doubled, as docker compose does it. Secrets are
-in it.
-What this module does NOT do: load (`load.canonical` gives the values).
+Law: the text is a valid Compose file that means the same: every `$` is doubled, unless references are still in it.
+Secrets are in it.
+What this module does NOT do: load (`load.resolve` gives the values), or know how YAML is written (`goyaml`).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
-import yaml
+from stackd.compose.goyaml import dump, go_sorted, sorted_deeply
+from stackd.compose.load import Resolved, values
+from stackd.compose.tree import Json, Map, Node, Scalar, Seq
+from stackd.compose.units import go_json_float
 
-from stackd.compose.tree import Json
+_TOP = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
+_FIRST = (
+    "profiles", "deploy", "develop", "restart", "scale", "attach", "container_name", "provider", "extends",
+    "external_links", "links", "pre_start", "post_start", "pre_stop",
+)  # fmt: skip
+_LAST = ("build", "depends_on", "expose", "healthcheck", "ports", "stdin_open", "tty")
+_ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
-def as_json(values: Json) -> str:
-    """Indented JSON, as `docker-compose config --format json` prints it."""
-    return json.dumps(escaped(values), indent=2, ensure_ascii=False)
+def json_of(found: Resolved) -> str:
+    """Indented JSON, as `docker-compose config --format json` prints it, without a line break at its end."""
+    return as_json({**values(found), **_extensions(found)})
 
 
-def as_yaml(values: Json) -> str:
-    """YAML, keys in the order of the model. Words that YAML 1.1 would misread are quoted."""
-    return yaml.dump(escaped(values), sort_keys=False, allow_unicode=True, width=120)
+def yaml_of(found: Resolved) -> str:
+    """YAML, as `docker-compose config` prints it."""
+    shown = values(found, whole=True)
+    out = {key: shown[key] for key in _TOP if key in shown}
+    extensions = _extensions(found)
+    return as_yaml({**out, **{key: sorted_deeply(extensions[key]) for key in go_sorted(extensions)}})
 
 
-def escaped(value: Json) -> Json:
-    """`value` with every `$` doubled."""
+def as_json(canonical: Mapping[str, Json]) -> str:
+    """Canonical values as JSON, every `$` doubled."""
+    out = _shown(canonical)
+    for section in _TOP[2:]:
+        table = out.get(section)
+        if isinstance(table, dict):
+            out[section] = {key: table[key] for key in sorted(table)}
+    return _doubled(_indented({key: out[key] for key in sorted(out)}, 0))
+
+
+def as_yaml(canonical: Mapping[str, Json]) -> str:
+    """Canonical values as YAML, in their order, every `$` doubled."""
+    return _doubled(dump(_shown(canonical)))
+
+
+def raw_json(found: Resolved) -> str:
+    """The tree as it is, references and all, as JSON."""
+    return _indented(_sorted(_plain(found.root)), 0)
+
+
+def raw_yaml(found: Resolved) -> str:
+    """The tree as it is, references and all, as YAML."""
+    return dump(sorted_deeply(_plain(found.root)))
+
+
+def _shown(canonical: Mapping[str, Json]) -> dict[str, Json]:
+    """The keys of every service in the order in which docker compose prints them; it hashes them in another one."""
+    services = canonical.get("services")
+    if not isinstance(services, dict):
+        return dict(canonical)
+    return {**canonical, "services": {name: _service(fields) for name, fields in services.items()}}
+
+
+def _service(fields: Json) -> Json:
+    if not isinstance(fields, dict):
+        return fields
+    ends = {*_FIRST, *_LAST}
+    middle = [key for key in fields if key not in ends and not key.startswith("x-")]
+    extensions = [key for key in fields if key.startswith("x-")]
+    return {key: fields[key] for key in (*_FIRST, *middle, *_LAST, *extensions) if key in fields}
+
+
+def _extensions(found: Resolved) -> dict[str, Json]:
+    """The extension fields at the top level."""
+    entries = found.root.entries if found.root is not None else {}
+    return {key: _sorted(_plain(node)) for key, node in entries.items() if key.startswith("x-")}
+
+
+def _plain(node: Node | None) -> Json:
+    match node:
+        case Map():
+            return {key: _plain(item) for key, item in node.entries.items()}
+        case Seq():
+            return [_plain(item) for item in node.items]
+        case Scalar():
+            return node.value
+        case None:
+            return None
+
+
+def _sorted(value: Json) -> Json:
+    """`value` with every mapping sorted as Go's JSON does."""
     match value:
-        case str():
-            return value.replace("$", "$$")
-        case list():
-            return [escaped(item) for item in value]
         case dict():
-            return {key: escaped(item) for key, item in value.items()}
+            return {key: _sorted(value[key]) for key in sorted(value)}
+        case list():
+            return [_sorted(item) for item in value]
         case _:
             return value
+
+
+def _doubled(text: str) -> str:
+    """`text` with every `$` doubled, so that it can be read again; folding and quoting came before, as in the real
+    one."""
+    return text.replace("$", "$$")
+
+
+def _indented(value: Json, depth: int) -> str:
+    """`value` as Go's json.MarshalIndent writes it, two spaces a level."""
+    inside, end = "\n" + "  " * (depth + 1), "\n" + "  " * depth
+    match value:
+        case dict() if value:
+            items = [f"{_text(key)}: {_indented(item, depth + 1)}" for key, item in value.items()]
+            return "{" + inside + f",{inside}".join(items) + end + "}"
+        case list() if value:
+            return "[" + inside + f",{inside}".join(_indented(item, depth + 1) for item in value) + end + "]"
+        case dict():
+            return "{}"
+        case list():
+            return "[]"
+        case str():
+            return _text(value)
+        case float():
+            return go_json_float(value)
+        case _:
+            return json.dumps(value)
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).translate(_ESCAPED)

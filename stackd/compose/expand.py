@@ -101,6 +101,7 @@ class _Service:
         for trigger in watch.items if isinstance(watch, Seq) else ():
             if isinstance(trigger, Map) and "x-initialSync" in trigger.entries:  # its name before it was one
                 trigger.entries.setdefault("initial_sync", trigger.entries["x-initialSync"])
+                trigger.drop("x-initialSync")
 
     def _depends_on(self) -> None:
         node = self._service.get("depends_on")

@@ -27,7 +27,8 @@ class StackInputs:
     `env_files` further ones from the daemon's configuration (later ones win, all lose to `.env`); `profiles` those
     to enable; `default_restart` the policy of a service that says nothing. `shell`: `env` is a person's own, as docker
     compose sees it, so an unset variable only warns, wherever it stands. `explicit`: the files were named by a person,
-    so COMPOSE_FILE does not count.
+    so COMPOSE_FILE does not count. `name`: the project's, before any that a file gives; `services` the only ones
+    wanted, with what they need; `interpolate`, `normal`, `consistent`: false leaves that step out, for display only.
     """
 
     folder: Path
@@ -38,6 +39,11 @@ class StackInputs:
     default_restart: RestartPolicy = RestartPolicy()
     shell: bool = False
     explicit: bool = False
+    name: str = ""
+    services: tuple[str, ...] = ()
+    interpolate: bool = True
+    normal: bool = True
+    consistent: bool = True
 
 
 def choose(present: Collection[str]) -> tuple[str, ...]:

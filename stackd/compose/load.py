@@ -18,12 +18,13 @@ from stackd.compose import dotenv, fields, profiles, rules
 from stackd.compose.assemble import Assembly, Place
 from stackd.compose.check import check
 from stackd.compose.decode import Place as At
-from stackd.compose.decode import struct
+from stackd.compose.decode import in_order, struct
 from stackd.compose.environment import Reader, resolve_environment
 from stackd.compose.files import file_mounts
 from stackd.compose.hash import shown_binds
 from stackd.compose.inputs import StackInputs, choose, stack_inputs
-from stackd.compose.normalise import normalise, services, text
+from stackd.compose.normalise import items, look_up, normalise, services, text
+from stackd.compose.refusals import refusals
 from stackd.compose.report import Report
 from stackd.compose.restart import Asked, restart_policy
 from stackd.compose.schema import Context
@@ -34,13 +35,14 @@ from stackd.errors import Span
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.spec import Loaded, Project, ServiceSpec
 
-__all__ = ["StackInputs", "canonical", "choose", "load", "stack_inputs"]
+__all__ = ["Resolved", "StackInputs", "canonical", "choose", "load", "resolve", "stack_inputs", "values"]
 
 _SECTIONS = {
     "networks": fields.NETWORK,
     "volumes": fields.VOLUME,
     "secrets": fields.FILE_OBJECT,
     "configs": fields.FILE_OBJECT,
+    "models": fields.MODEL,
 }
 
 
@@ -59,7 +61,7 @@ class _Load:
 
 def load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> Loaded:
     """Read a stack's files. `read` raises FileNotFoundError or another OSError; nothing else leaves this function."""
-    report = Report()
+    report = Report(shell=inputs.shell)
     state = _begun(inputs, read, env, report)
     root = _definition(state)
     project = _project(state, root) if root is not None else None
@@ -69,7 +71,45 @@ def load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, s
 
 def _begun(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str], report: Report) -> _Load:
     reader = Reader(read, report, {})
-    return _Load(inputs, env, report, reader, Assembly(reader, report, env.get("HOME", ""), inputs.shell))
+    return _Load(
+        inputs, env, report, reader, Assembly(reader, report, env.get("HOME", ""), inputs.shell, inputs.interpolate)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What `stackd config` shows of a load: the tree as it is in force, None when an error forbids it, and around it.
+
+    `left_out` are services that no enabled profile asks for; `profiles` all that any service names.
+    """
+
+    loaded: Loaded
+    root: Map | None
+    name: str
+    variables: Variables
+    left_out: frozenset[str] = frozenset()
+    profiles: frozenset[str] = frozenset()
+
+
+def resolve(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> Resolved:
+    """Load for display: as `load`, and what became of every file."""
+    report = Report(shell=inputs.shell)
+    state = _begun(inputs, read, env, report)
+    root = _definition(state)
+    left_out: frozenset[str] = frozenset()
+    project, named = None, frozenset[str]()
+    if root is not None and inputs.interpolate:
+        named = frozenset(
+            text(item) for _, service in services(root) for item in items(service.get("profiles")) if text(item)
+        )
+        left_out = _left_out(state, root)
+        project = _specs(state, root, left_out) if inputs.normal and not report.failed else None
+        for name, service in services(root) if not inputs.normal else ():
+            struct(service, fields.SERVICE, At(("services", name), report))
+    if report.failed:
+        root = project = None
+    loaded = Loaded(project, report.all(), tuple(state.reader.asked))
+    return Resolved(loaded, root, state.name, state.variables, left_out, named)
 
 
 def canonical(
@@ -78,21 +118,28 @@ def canonical(
     """The project in docker compose's canonical form (`stackd config`), None when an error forbids it. Secrets are
     shown.
     """
-    report = Report()
-    state = _begun(inputs, read, env, report)
-    root = _definition(state)
-    project = _project(state, root) if root is not None else None
-    loaded = Loaded(None if report.failed else project, report.all(), tuple(state.reader.asked))
-    if root is None or project is None or report.failed:
-        return None, loaded
-    out: dict[str, Json] = {"name": state.name, **_resources(state, root)}
+    found = resolve(inputs, read, env)
+    return None if found.root is None else values(found), found.loaded
+
+
+def values(found: Resolved, *, whole: bool = False) -> dict[str, Json]:
+    """The canonical values of what was resolved; `whole`: as YAML shows them, extension fields and all."""
+    out: dict[str, Json] = {"name": found.name}
+    root, report = found.root, Report()
+    if root is None:
+        return out
+    out.update(_resources(root, report, whole=whole))
+    if not whole:
+        out.pop("models", None)  # docker compose shows them in YAML only
     active: dict[str, Json] = {}
-    for name, service in sorted(services(root), key=lambda pair: pair[0]):
-        if name not in project.inactive:
-            values = struct(service, fields.SERVICE, At(("services", name), report))
-            active[name] = {**values, **shown_binds(values, v2=False)}
+    for name in in_order((name for name, _ in services(root)), At((), report, whole)):
+        service = root.entries["services"]
+        node = service.entries[name] if isinstance(service, Map) else None
+        if name not in found.left_out and isinstance(node, Map):
+            decoded = struct(node, fields.SERVICE, At(("services", name), report, whole))
+            active[name] = {**decoded, **shown_binds(decoded, v2=False)}
     out["services"] = active
-    return out, loaded
+    return out
 
 
 def _definition(state: _Load) -> Map | None:
@@ -117,8 +164,16 @@ def _definition(state: _Load) -> Map | None:
     _name(state, [document.root for document in documents if isinstance(document.root, Map)])
     root = assembly.model(files, Place(state.inputs.folder, state.variables))
     if root is not None:
-        normalise(root, state.name, state.variables)
+        _completed(state, root)
     return root
+
+
+def _completed(state: _Load, root: Map) -> None:
+    """What a definition leaves unsaid, unless it is asked for as it is."""
+    if state.inputs.normal:
+        normalise(root, state.name, state.variables)
+    else:
+        look_up(root, state.variables)
 
 
 def _variables(state: _Load) -> None:
@@ -148,23 +203,22 @@ def normal_name(name: str) -> str:
 
 
 def _name(state: _Load, roots: list[Map]) -> None:
-    """COMPOSE_PROJECT_NAME, else the last `name:`, else the folder's name."""
-    given = state.variables.find("COMPOSE_PROJECT_NAME")
+    """What was asked for, else COMPOSE_PROJECT_NAME, else the last `name:`, else the folder's name."""
+    asked = state.inputs.name
+    given = (asked, False) if asked else state.variables.find("COMPOSE_PROJECT_NAME")
     place = Span(str(state.inputs.env_file or state.inputs.folder))
     if given is not None and given[0]:
         state.name = given[0]
         if normal_name(state.name) != state.name:
-            message = "COMPOSE_PROJECT_NAME wants lower-case letters, digits, - and _, the first a letter or digit"
+            word = "the project name" if asked else "COMPOSE_PROJECT_NAME"
+            message = f"{word} wants lower-case letters, digits, - and _, the first a letter or digit"
             state.report.error("bad-project-name", message, place)
     else:
         for root in roots:
             node = root.get("name")
             if isinstance(node, Scalar) and isinstance(node.value, str) and node.value:
                 place = node.span
-                try:
-                    state.name = normal_name(substitute(node.value, state.variables).text)
-                except TemplateError:
-                    state.name = ""
+                state.name = _given_name(state, node.value, node.span)
         state.name = state.name or normal_name(state.inputs.folder.name)
         if not state.name:
             message = "no project name can be made of the folder's name; give the file a name:"
@@ -173,23 +227,50 @@ def _name(state: _Load, roots: list[Map]) -> None:
     state.variables = Variables(shown, state.variables.hidden)
 
 
+def _given_name(state: _Load, written: str, place: Span) -> str:
+    """The project name that `name:` gives, "" when it gives none that can be used."""
+    try:
+        name = normal_name(substitute(written, state.variables).text)
+    except TemplateError:
+        return ""  # told where the tree is interpolated
+    if not name:
+        message = '"name" gives no project name, wants lower-case letters, digits, - and _'
+        state.report.error("bad-project-name", message, place, ("name",))
+    return name
+
+
 def _project(state: _Load, root: Map) -> Project:
     """The typed project; worthless when errors were reported."""
+    return _specs(state, root, _left_out(state, root))
+
+
+def _left_out(state: _Load, root: Map) -> frozenset[str]:
+    """The services that are not asked for. What remains is checked, and forgets the resources that it does not use."""
+    inputs, report = state.inputs, state.report
     found = state.variables.find("COMPOSE_PROFILES")
-    enabled = {
-        *state.inputs.profiles,
-        *(part.strip() for part in (found[0] if found else "").split(",") if part.strip()),
-    }
+    given = (found[0] if found else "").split(",") if not (inputs.shell and inputs.profiles) else []
+    enabled = {*inputs.profiles, *(part.strip() for part in given if part.strip())}
     left_out = profiles.inactive(root, enabled)
-    check(root, left_out, state.report)
+    if inputs.consistent:
+        check(root, left_out, report)
+    refusals(root, left_out, state.report)
+    if inputs.services and not report.failed:
+        left_out = profiles.selected(root, inputs.services, enabled, report)
     profiles.prune(root, left_out)
+    for name, service in services(root):
+        if name not in left_out:
+            resolve_environment(service, state.variables, state.reader, inputs.env_file, ("services", name))
+    return left_out
+
+
+def _specs(state: _Load, root: Map, left_out: frozenset[str]) -> Project:
+    """The typed project of a checked tree."""
     one_shots = _one_shots(root)
     specs: dict[ServiceName, ServiceSpec] = {}
     for name, service in services(root):
         if name in left_out:
             continue
         path = ("services", name)
-        resolve_environment(service, state.variables, state.reader, state.inputs.env_file)
         asked = Asked(state.inputs.default_restart, name in one_shots or "profiles" in service.entries)
         policy = restart_policy(service, asked, path, state.report)
         values = struct(service, fields.SERVICE, At(path, state.report))
@@ -198,7 +279,7 @@ def _project(state: _Load, root: Map) -> Project:
         mounted = file_mounts(root, service, state.reader)
         source = Source(state.name, name, service, values, policy, mounted)
         specs[ServiceName(name)] = service_spec(source, state.report)
-    resources = _resources(state, root)
+    resources = _resources(root, state.report)
     return Project(
         name=StackName(state.name),
         working_dir=state.inputs.folder,
@@ -222,15 +303,16 @@ def _one_shots(root: Map) -> frozenset[str]:
     return frozenset(found)
 
 
-def _resources(state: _Load, root: Map) -> dict[str, Json]:
+def _resources(root: Map, report: Report, *, whole: bool = False) -> dict[str, Json]:
     """The top-level resources in canonical form."""
     out: dict[str, Json] = {}
     for section, layout in _SECTIONS.items():
-        table = root.get(section)
+        table, place = root.get(section), At((section,), report, whole)
+        entries = table.entries if isinstance(table, Map) else {}
         decoded: dict[str, Json] = {
-            key: struct(resource, layout, At((section, key), state.report))
-            for key, resource in (table.entries.items() if isinstance(table, Map) else ())
-            if isinstance(resource, Map)
+            key: struct(resource, layout, place.under(key))
+            for key in (in_order(entries, place) if whole else entries)
+            if isinstance(resource := entries[key], Map)
         }
         if decoded:
             out[section] = decoded

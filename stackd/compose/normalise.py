@@ -53,6 +53,13 @@ def normalise(root: Map, name: str, variables: Variables) -> None:
     _names(root, name)
 
 
+def look_up(root: Map, variables: Variables) -> None:
+    """The one thing that is done even where nothing is to be completed: names without value take their variable."""
+    for _, service in services(root):
+        if "environment" in service.entries:
+            service.entries["environment"] = _looked_up(service.entries["environment"], variables, keep=True)
+
+
 def services(root: Map) -> Iterator[tuple[str, Map]]:
     """Every service with its name, in file order."""
     table = root.get("services")
@@ -283,7 +290,7 @@ def _implied(service: Map) -> None:
             )
 
 
-IMPLICIT = "x-implicit"
+IMPLICIT = "#implicit"
 """Marks a dependency that nobody declared, on its way to `Dependency.implicit`."""
 
 

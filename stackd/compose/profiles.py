@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stackd.compose.normalise import items, services, text
+from stackd.compose.report import Report, nearest
 from stackd.compose.tree import Map, Node
 
 
@@ -22,6 +23,31 @@ def inactive(root: Map, enabled: Collection[str]) -> frozenset[str]:
         if own and own.isdisjoint(enabled):
             left_out.append(name)
     return frozenset(left_out)
+
+
+def selected(root: Map, wanted: Collection[str], enabled: Collection[str], report: Report) -> frozenset[str]:
+    """The names of all services but the `wanted` ones and what they need; naming a service enables its profiles."""
+    everyone = dict(services(root))
+    for name in wanted:
+        if name not in everyone:
+            hint = nearest(name, everyone)
+            report.error("undefined-service", f'there is no service "{name}"', root.span, ("services",), hint)
+    named = [everyone[name] for name in wanted if name in everyone]
+    left_out = inactive(root, {*enabled, *(text(item) for one in named for item in items(one.get("profiles")))})
+    kept: set[str] = set()
+    waiting = [name for name in wanted if name in everyone]
+    while waiting:
+        name = waiting.pop()
+        if name not in kept and name in everyone and name not in left_out:
+            kept.add(name)
+            table = everyone[name].get("depends_on")
+            waiting += list(table.entries) if isinstance(table, Map) else []
+    for name in kept:
+        table = everyone[name].get("depends_on")
+        for other in list(table.entries) if isinstance(table, Map) else ():
+            if other not in kept and isinstance(table, Map):
+                table.drop(other)
+    return frozenset(everyone.keys() - kept)
 
 
 def prune(root: Map, left_out: frozenset[str]) -> None:

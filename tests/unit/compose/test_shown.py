@@ -69,9 +69,9 @@ def test_no_secret_and_nothing_of_the_dotenv_file_is_shown() -> None:
         "URL: http://***@db/x",
         "tier: front",
         "interval: 7s",
-        "com.example.mtu: '1400'",
+        'com.example.mtu: "1400"',
         "file: /stacks/blog/two.txt",
-        "published: '8443'",
+        'published: "8443"',
         "--password=***",
     ],
 )
@@ -81,4 +81,4 @@ def test_all_the_rest_is_shown(line: str) -> None:
 
 def test_a_command_shows_its_words_but_not_what_its_secret_flags_are_given() -> None:
     text = shown("services: {web: {image: busybox, command: [run, --token, hunter2, --fast]}}\n")
-    assert "command:\n    - run\n    - --token\n    - '***'\n    - --fast\n" in text
+    assert "command:\n      - run\n      - --token\n      - '***'\n      - --fast\n" in text
