@@ -8,7 +8,7 @@ Lacking evidence it is a crash: availability wins.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from stackd.core.backoff import is_crash_looping
@@ -16,9 +16,10 @@ from stackd.core.desired import Target, Want
 from stackd.core.sharing import killed_with
 from stackd.core.slots import Slots
 from stackd.model.evidence import Evidence, Verdict
+from stackd.model.ids import ServiceName
 from stackd.model.observed import Health, Incarnation, ObservedContainer
 from stackd.model.plan import Why
-from stackd.model.spec import RestartCondition, RestartPolicy, ServiceSpec
+from stackd.model.spec import RestartCondition, RestartPolicy, ServiceSpec, UnhealthyAction
 from stackd.model.view import Death, Ledger, Now, ServiceLedger, View
 
 KILL_WAIT = 3.0
@@ -102,9 +103,29 @@ def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: 
         return Ended(End.ENGINE, "it ended when the engine stopped")
     if evidence is not None and _killed(evidence, container):
         return Ended(End.CRASHED, f"killed by another hand, {_exit_text(container)}")
-    if container.exit_code == 0 and policy.condition is not RestartCondition.ALWAYS:
+    if is_success(policy, container.exit_code):
         return Ended(End.COMPLETED, _exit_text(container))
     return Ended(End.CRASHED, _exit_text(container))
+
+
+def is_success(policy: RestartPolicy, code: int) -> bool:
+    """Whether an exit with this code completes a service, so that no start follows."""
+    if code in policy.force_restart_exit_codes or policy.condition is RestartCondition.ALWAYS:
+        return code in policy.no_restart_exit_codes and (code == 0 or code in policy.success_exit_codes)
+    return code == 0 or code in policy.success_exit_codes
+
+
+def is_answered(policy: RestartPolicy, how: Ended, code: int) -> bool:
+    """Whether the policy answers this end by a start at all, attempts and delays apart.
+
+    The code counts only where the process chose it: what ended with the engine says nothing by its code.
+    """
+    if how.end is End.CRASHED:
+        if code in policy.no_restart_exit_codes:
+            return False
+        if code in policy.force_restart_exit_codes:
+            return True
+    return policy.condition is not RestartCondition.NO
 
 
 def _killed(evidence: Evidence, container: ObservedContainer) -> bool:
@@ -137,48 +158,105 @@ def remember(view: View, targets: Iterable[Target], slots: Slots, now: Now) -> L
     for target in targets:
         if target.spec is None:
             continue
-        ledger = _forgive(view, target.spec, services.get(target.service, ServiceLedger()))
-        for slot in slots.get(target.service, ()):
-            if slot.current is not None:
-                ledger = _note(view, target, slot.current, ledger, now)
+        known = _forgive(view, target.spec, services.get(target.service, ServiceLedger()))
+        currents = [slot.current for slot in slots.get(target.service, ()) if slot.current is not None]
+        ledger = _steady(currents, target, known, now)
+        if _recovered_since(ledger, target.spec, services, slots):
+            ledger = _cleared(ledger)
+        for container in currents:
+            ledger = _note(view, target, container, ledger, now)
         services[target.service] = ledger
     return Ledger({name: ledger for name, ledger in services.items() if ledger != ServiceLedger()})
 
 
 def _forgive(view: View, spec: ServiceSpec, ledger: ServiceLedger) -> ServiceLedger:
-    """Another definition, or a request by a person, clears the curve; completed runs stay completed."""
+    """Another definition, image or engine, or a request by a person, clears the curve; completed runs stay so."""
+    image = view.observed.images.get(spec.image) if view.observed is not None else None
+    digest = image.id if image is not None else ledger.image
     if ledger.fingerprint != spec.config_hash:
         ledger = ServiceLedger(fingerprint=spec.config_hash, completed=ledger.completed, forgiven=ledger.forgiven)
+    elif ledger.image and ledger.image != digest:
+        ledger = _cleared(ledger)
+    ledger = replace(ledger, image=digest)
     newest = max((r.id for r in view.requests if not r.services or spec.name in r.services), default="")
     if newest > ledger.forgiven:
-        ledger = replace(ledger, deaths=(), attempts=0, health_restarts=(), forgiven=newest)
-    return ledger
+        ledger = replace(_cleared(ledger), forgiven=newest)
+    return _since_engine_start(ledger, view.host.engine_started_at)
+
+
+def _since_engine_start(ledger: ServiceLedger, began: float) -> ServiceLedger:
+    """Without what happened to runs of an engine before this one (`began`: wall clock, by the engine, like theirs)."""
+    deaths = tuple(death for death in ledger.deaths if death.run.started_at >= began)
+    restarts = tuple((run, at) for run, at in ledger.health_restarts if run.started_at >= began)
+    attempts = ledger.attempts if len(deaths) == len(ledger.deaths) else len(deaths)
+    return replace(ledger, deaths=deaths, attempts=attempts, health_restarts=restarts)
+
+
+def _cleared(ledger: ServiceLedger) -> ServiceLedger:
+    return replace(ledger, deaths=(), attempts=0, health_restarts=())
+
+
+def _recovered_since(
+    ledger: ServiceLedger, spec: ServiceSpec, services: Mapping[ServiceName, ServiceLedger], slots: Slots
+) -> bool:
+    """Whether a dependency has become healthy since the last failure: that failure was perhaps its doing.
+
+    (A service feels a sick database before the database's own check does: when it fell ill is not asked.)
+    """
+    if not ledger.deaths:
+        return False
+    for dependency in spec.depends_on:
+        currents = [slot.current for slot in slots.get(dependency.service, ()) if slot.current is not None]
+        known = services.get(dependency.service, ServiceLedger())
+        healthy = bool(currents) and all(c.running and c.health is Health.HEALTHY for c in currents)
+        if healthy and known.stable is not None and ledger.deaths[-1].seen_at < known.stable_since:
+            return True
+    return False
+
+
+def _steady(currents: list[ObservedContainer], target: Target, ledger: ServiceLedger, now: Now) -> ServiceLedger:
+    """Since when all replicas are well, by the one that began last; and since when one of them is ill."""
+    assert target.spec is not None
+    policy = target.spec.restart
+    ill = [c.incarnation for c in currents if c.running and _health(c, policy) is Health.UNHEALTHY]
+    sick = ledger.sick if ledger.sick in ill else (ill[0] if ill else None)
+    since = (ledger.sick_since if sick == ledger.sick else now.mono) if sick is not None else 0.0
+    ledger = replace(ledger, sick=sick, sick_since=since)
+    well = [c for c in currents if c.running and _health(c, policy) in (Health.NONE, Health.HEALTHY)]
+    if not well or len(well) < len(currents):
+        return replace(ledger, stable=None, stable_since=0.0)
+    run = max((c.incarnation for c in well), key=lambda one: (one.started_at, one.container))
+    ledger = replace(ledger, stable=run, stable_since=ledger.stable_since if ledger.stable == run else now.mono)
+    return _cleared(ledger) if now.mono - ledger.stable_since >= policy.reset_after else ledger
+
+
+def _health(container: ObservedContainer, policy: RestartPolicy) -> Health:
+    """The health that counts: none, where the policy says so."""
+    return Health.NONE if policy.unhealthy is UnhealthyAction.NONE else container.health
 
 
 def _note(view: View, target: Target, container: ObservedContainer, ledger: ServiceLedger, now: Now) -> ServiceLedger:
     assert target.spec is not None
-    if container.running:
-        return _note_running(container, target.spec.restart, ledger, now)
     if not container.ended or target.want is not Want.RUN:
-        return replace(ledger, stable=None, stable_since=0.0, sick=None, sick_since=0.0)
-    ledger = replace(ledger, stable=None, stable_since=0.0, sick=None, sick_since=0.0)
+        return ledger
     run = container.incarnation
     condemned = view.condemned.get(container.id)
     if condemned is not None and condemned.started_at == run.started_at and condemned.why is Why.UNHEALTHY:
-        return _note_health_restart(ledger, run, now)
+        return _note_health_restart(ledger, run, target.spec.restart, now)
     if run in ledger.completed or any(death.run == run for death in ledger.deaths):
         return ledger
     if not view.host.engine_up:
         return ledger  # whatever ended now may have ended with the engine
-    how = ended(replace(view, ledger=Ledger({target.service: ledger})), container, target.spec.restart, now)
+    policy = target.spec.restart
+    how = ended(replace(view, ledger=Ledger({target.service: ledger})), container, policy, now)
     if how.end is End.COMPLETED:
         others = frozenset(old for old in ledger.completed if old.container != run.container)
         return replace(ledger, completed=others | {run})
-    if how.end is not End.CRASHED or target.spec.restart.condition is RestartCondition.NO:
+    if how.end is not End.CRASHED or not is_answered(policy, how, container.exit_code):
         return ledger
     death = Death(run, now.mono, container.exit_code, container.oom_killed, how.detail)
     ledger = replace(ledger, deaths=(*ledger.deaths, death), attempts=ledger.attempts + 1)
-    return _trimmed(ledger, target.spec.restart)
+    return _trimmed(ledger, policy)
 
 
 def _trimmed(ledger: ServiceLedger, policy: RestartPolicy) -> ServiceLedger:
@@ -191,27 +269,11 @@ def _trimmed(ledger: ServiceLedger, policy: RestartPolicy) -> ServiceLedger:
     return rest
 
 
-def _note_running(
-    container: ObservedContainer, policy: RestartPolicy, ledger: ServiceLedger, now: Now
-) -> ServiceLedger:
-    run = container.incarnation
-    if container.health is Health.UNHEALTHY:
-        since = ledger.sick_since if ledger.sick == run else now.mono
-        return replace(ledger, stable=None, stable_since=0.0, sick=run, sick_since=since)
-    ledger = replace(ledger, sick=None, sick_since=0.0)
-    if container.health is Health.STARTING:
-        return replace(ledger, stable=None, stable_since=0.0)
-    since = ledger.stable_since if ledger.stable == run else now.mono
-    ledger = replace(ledger, stable=run, stable_since=since)
-    if now.mono - since >= policy.reset_after:
-        return replace(ledger, deaths=(), attempts=0, health_restarts=())
-    return ledger
-
-
-def _note_health_restart(ledger: ServiceLedger, run: Incarnation, now: Now) -> ServiceLedger:
+def _note_health_restart(ledger: ServiceLedger, run: Incarnation, policy: RestartPolicy, now: Now) -> ServiceLedger:
     if any(known == run for known, _ in ledger.health_restarts):
         return ledger
-    return replace(ledger, health_restarts=(*ledger.health_restarts, (run, now.mono))[-KEPT_DEATHS:])
+    kept = max(KEPT_DEATHS, policy.unhealthy_limit)
+    return replace(ledger, health_restarts=(*ledger.health_restarts, (run, now.mono))[-kept:])
 
 
 def stable_wake(ledger: ServiceLedger, policy: RestartPolicy, now: Now) -> float | None:

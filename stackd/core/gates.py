@@ -9,7 +9,7 @@ from typing import assert_never
 
 from stackd.core.backoff import in_words, next_call
 from stackd.core.desired import Want
-from stackd.core.ends import End, awaited_stop, ended
+from stackd.core.ends import End, awaited_stop, ended, is_answered
 from stackd.core.sharing import made_from, namespaces
 from stackd.core.slots import Slot
 from stackd.core.world import World
@@ -70,7 +70,8 @@ def failure_gate(world: World, key: str, fingerprint: str) -> Blockers:
     failure = world.view.failures.get(key)
     if failure is None or failure.fingerprint != fingerprint:
         return ()
-    due = next_call(failure)
+    owner = world.targets.get(failure.service) if failure.service is not None else None
+    due = next_call(failure, owner.spec.restart.slow_delay) if owner and owner.spec else next_call(failure)
     if due is None:
         return (Blocker(BlockerKind.FINAL, f"the engine refuses it: {failure.message}"),)
     if due <= world.now.mono:
@@ -195,7 +196,7 @@ def _is_over(world: World, container: ObservedContainer, spec: ServiceSpec) -> b
     if not container.ended:
         return False
     how = ended(world.view, container, spec.restart, world.now)
-    return how.end is End.COMPLETED or spec.restart.condition is RestartCondition.NO
+    return how.end is End.COMPLETED or not is_answered(spec.restart, how, container.exit_code)
 
 
 def _unhealthy(name: ServiceName, container: ObservedContainer, dependency: Dependency) -> str | None:

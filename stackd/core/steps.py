@@ -5,9 +5,9 @@ Order within a slot: create the new one, stop the old ones, start the new one, r
 
 from __future__ import annotations
 
-from stackd.core.backoff import next_start
+from stackd.core.backoff import cause_in_words, duration, next_health_restart, next_start
 from stackd.core.desired import Target
-from stackd.core.ends import End, ended
+from stackd.core.ends import End, ended, is_answered
 from stackd.core.follow import followed
 from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, resource_gate
 from stackd.core.slots import Slot, is_finished_job
@@ -28,7 +28,7 @@ from stackd.model.plan import (
     UpdateRestartPolicy,
     Why,
 )
-from stackd.model.spec import RestartCondition, ServiceSpec, UnhealthyAction
+from stackd.model.spec import ServiceSpec, UnhealthyAction
 from stackd.translate.names import temporary_name
 
 UNCLEAR = (ContainerState.UNKNOWN, ContainerState.REMOVING)
@@ -199,7 +199,7 @@ def _is_at_rest(world: World, spec: ServiceSpec, container: ObservedContainer) -
     how = ended(world.view, container, spec.restart, world.now)
     if how.end is End.COMPLETED:
         return True
-    if how.end in (End.ENGINE, End.CRASHED) and spec.restart.condition is RestartCondition.NO:
+    if how.end in (End.ENGINE, End.CRASHED) and not is_answered(spec.restart, how, container.exit_code):
         return True
     return how.end is End.CRASHED and _due(world, spec) is None
 
@@ -254,7 +254,8 @@ def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContaine
         return Reason(Why.REQUESTED, f"it was stopped by stackd: {how.detail}"), ()
     due = _due(world, spec)
     if due is not None and due > world.now.mono:
-        return Reason(Why.EXITED, how.detail), (Blocker(BlockerKind.BACKOFF, how.detail, until=due),)
+        text = cause_in_words(world.ledger_of(spec.name), spec.restart)
+        return Reason(Why.EXITED, how.detail), (Blocker(BlockerKind.BACKOFF, text, until=due),)
     return Reason(Why.EXITED, how.detail), ()
 
 
@@ -285,11 +286,14 @@ def _heal(world: World, spec: ServiceSpec, container: ObservedContainer) -> Step
         waits: Blockers = (Blocker(BlockerKind.EVIDENCE, host.storm),)
     else:
         waits = _until(host.health_ignored_until, now, "health verdicts are ignored after a suspend")
-    waits += _until(ledger.sick_since + policy.unhealthy_grace, now, "unhealthy, within its grace")
-    recent = [at for _, at in ledger.health_restarts if at > now - policy.unhealthy_window]
-    if len(recent) >= policy.unhealthy_limit:
-        text = f"restarted {len(recent)} times for its health within {policy.unhealthy_window:.0f} s"
-        waits += _until(recent[-policy.unhealthy_limit] + policy.unhealthy_window, now, text)
+    since = ledger.sick_since if ledger.sick == container.incarnation else now  # one replica after the other
+    grace = f"it is restarted if it stays so for {duration(policy.unhealthy_grace)}"
+    waits += _until(since + policy.unhealthy_grace, now, grace)
+    due = next_health_restart(ledger, policy, now)
+    if due is not None:
+        window = duration(policy.unhealthy_window)
+        text = f"restarted {policy.unhealthy_limit} times for its health within {window}, which is its limit"
+        waits += _until(due, now, text)
     why = Reason(Why.UNHEALTHY, f"unhealthy: {container.health_output}" if container.health_output else "unhealthy")
     return stop(world, container, why, restart=True, blockers=waits)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stackd.core.backoff import is_crash_looping
+from stackd.core.backoff import is_crash_looping, next_health_restart
 from stackd.core.desired import Target, Want
 from stackd.core.ends import End, ended
 from stackd.core.hands import how_it_was_paused
@@ -19,8 +19,10 @@ from stackd.model.plan import (
     StartContainer,
     Step,
     StopContainer,
+    Why,
     service_of,
 )
+from stackd.model.spec import UnhealthyAction
 from stackd.model.view import ServiceState, ServiceVerdict
 
 STUCK = (BlockerKind.FINAL, BlockerKind.EXTERNAL)
@@ -84,6 +86,8 @@ def _judge_pending(
     if stuck is not None:
         final = stuck.kind is BlockerKind.FINAL
         return ServiceVerdict(target.service, ServiceState.BLOCKED, stuck.detail, attempt, settled=final)
+    if _holds_health_restart(step):
+        return _judge_unhealthy(world, target, step, attempt)
     if failing is not None:
         looping = target.spec is not None and is_crash_looping(ledger, target.spec.restart)
         state = ServiceState.CRASH_LOOPING if looping else ServiceState.BACKING_OFF
@@ -91,6 +95,33 @@ def _judge_pending(
         attempt = max(calls, default=attempt)
         return ServiceVerdict(target.service, state, failing.detail, attempt, failing.until)
     return ServiceVerdict(target.service, _pending_state(step, containers), detail, attempt)
+
+
+def _holds_health_restart(step: Step) -> bool:
+    holds = (BlockerKind.BACKOFF, BlockerKind.EVIDENCE)
+    return (
+        isinstance(step.op, StopContainer)
+        and step.op.reason.why is Why.UNHEALTHY
+        and _blocker(step.blocked_by, holds) is not None
+    )
+
+
+def _judge_unhealthy(world: World, target: Target, step: Step, attempt: int) -> ServiceVerdict:
+    """Unhealthy, and its restart has to wait: for its grace, a storm, or, its restarts used up, for its window."""
+    assert target.spec is not None
+    ledger, policy = world.ledger_of(target.service), target.spec.restart
+    spent = next_health_restart(ledger, policy, world.now.mono) is not None
+    waits = [b for b in step.blocked_by if b.kind in (BlockerKind.BACKOFF, BlockerKind.EVIDENCE)]
+    detail = "; ".join([str(step.op.reason), *(b.detail for b in waits)])
+    instants = [b.until for b in waits if b.until is not None]
+    timed = len(instants) == len(waits)
+    return ServiceVerdict(
+        target.service,
+        ServiceState.CRASH_LOOPING if spent else ServiceState.UNHEALTHY,
+        detail,
+        max(attempt, len(ledger.health_restarts)) if spent else attempt,
+        max(instants) if timed else None,
+    )
 
 
 def _merely_follows(step: Step) -> bool:
@@ -132,7 +163,7 @@ def _plain_state(world: World, target: Target, containers: list[ObservedContaine
     if any(c.state is ContainerState.PAUSED for c in containers):
         return ServiceState.PAUSED
     if all(c.live for c in containers):
-        worst = {c.health for c in containers}
+        worst = {_health(target, c) for c in containers}
         if Health.UNHEALTHY in worst:
             return ServiceState.UNHEALTHY
         if Health.STARTING in worst:
@@ -149,14 +180,25 @@ def _plain_state(world: World, target: Target, containers: list[ObservedContaine
     return ServiceState.EXITED
 
 
+def _health(target: Target, container: ObservedContainer) -> Health:
+    """The health that counts: where the policy ignores a failing check, it is as if there were none."""
+    ignores = target.spec is not None and target.spec.restart.unhealthy is UnhealthyAction.NONE
+    return Health.NONE if ignores and container.health is Health.UNHEALTHY else container.health
+
+
 def _plain_detail(world: World, target: Target, containers: list[ObservedContainer], state: ServiceState) -> str:
     if state is ServiceState.PAUSED:
         return next((how_it_was_paused(world.view, c) for c in containers if c.state is ContainerState.PAUSED), "")
+    if state is ServiceState.RUNNING and any(c.health is Health.UNHEALTHY for c in containers):
+        return "its health check fails, which its policy ignores"
     if state not in (ServiceState.EXITED, ServiceState.UNHEALTHY) or target.spec is None:
         return ""
     if state is ServiceState.UNHEALTHY:
-        return next((c.health_output for c in containers if c.health_output), "unhealthy")
+        output = next((c.health_output for c in containers if c.health_output), "")
+        return f"unhealthy: {output}" if output else "unhealthy"
     code = next((c.exit_code for c in containers if c.ended), 0)
+    if code in target.spec.restart.no_restart_exit_codes:
+        return f"exited {code}, after which its restart policy does not start it again"
     limit = target.spec.restart.max_attempts
     if limit is not None and world.ledger_of(target.service).attempts > limit:
         return f"exited {code}; given up after {limit} restarts, as its restart policy says"

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from stackd.compose.explain import changed_fields
-from stackd.errors import EngineError
+from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import Condemned, Evidence
 from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, ObservedStack
 from stackd.model.override import Override, Request
-from stackd.model.plan import FieldChange, Op, RemoveContainer, service_of
+from stackd.model.plan import FieldChange, Op, PullImage, RemoveContainer, service_of
 from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, Pin, View
 
 
@@ -157,11 +157,15 @@ class Store:
                 del cell.failures[key]
 
     def set_host(self, host: HostFacts) -> None:
-        """Take new cross-stack facts: every stack looks again."""
+        """Take new cross-stack facts: every stack looks again. Another contact with the engine (perhaps another version
+        of it) forgets what failed in the last one: calls that it left unanswered are nobody's fault."""
         if host == self._host:
             return
+        again = host.engine_epoch != self._host.engine_epoch
         self._host = host
         for cell in self._cells.values():
+            if again:
+                cell.failures.clear()
             self._bump(cell)
 
     def update_host(self, **changes: object) -> None:
@@ -262,7 +266,19 @@ class Store:
         service = service_of(op)
         if fetched is not None and service is not None:
             cell.fetched |= {(fetched, service)}
+        if isinstance(op, PullImage):
+            self._network_works()
         self._bump(cell)
+
+    def _network_works(self) -> None:
+        """A pull went well: pulls that found no way to their registry are tried again at once."""
+        answered = (EngineErrorKind.MISSING, EngineErrorKind.DENIED)
+        for cell in self._cells.values():
+            lost = [k for k, one in cell.failures.items() if k.startswith("pull:") and one.kind not in answered]
+            for key in lost:
+                del cell.failures[key]
+            if lost:
+                self._bump(cell)
 
     def failed(self, stack: StackName, op: Op, key: str, fingerprint: str, error: EngineError) -> None:
         """An operation was answered badly, or not in time."""

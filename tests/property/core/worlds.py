@@ -29,6 +29,7 @@ from stackd.model.spec import (
     RestartCondition,
     RestartPolicy,
     ServiceSpec,
+    UnhealthyAction,
     VolumesFrom,
 )
 from stackd.model.view import Ledger, Pin, ServiceLedger
@@ -43,7 +44,15 @@ def policies(draw: st.DrawFn) -> RestartPolicy:
     """A restart policy."""
     condition = draw(st.sampled_from(RestartCondition))
     attempts = draw(st.sampled_from([None, None, 1])) if condition is RestartCondition.ON_FAILURE else None
-    return RestartPolicy(condition, max_attempts=attempts)
+    codes = st.sampled_from([frozenset[int](), frozenset[int](), frozenset({1}), frozenset({0, 137})])
+    return RestartPolicy(
+        condition,
+        max_attempts=attempts,
+        unhealthy=draw(st.sampled_from([UnhealthyAction.RESTART, *UnhealthyAction])),
+        success_exit_codes=draw(codes),
+        no_restart_exit_codes=draw(codes),
+        force_restart_exit_codes=draw(codes),
+    )
 
 
 @st.composite
