@@ -35,7 +35,7 @@ class Place:
 @dataclass(slots=True)
 class Assembly:
     """One load's files. `home` resolves `~`; `shell`: an unset variable only warns, wherever it stands; `interpolate`:
-    false leaves every reference as it is written.
+    false leaves every reference as it is written; `paths_resolved`: false leaves every path so.
     """
 
     reader: Reader
@@ -43,6 +43,7 @@ class Assembly:
     home: str = ""
     shell: bool = False
     interpolate: bool = True
+    paths_resolved: bool = True
     _parsed: dict[Path, list[yaml.Document]] = field(default_factory=dict)
 
     def documents(self, path: Path, asked: Span | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:
@@ -69,7 +70,7 @@ class Assembly:
                 here = replace(place, chain=(*place.chain, path))
                 root = self._laid(root, tree, [*document.resets, *document.overrides], here)
         if root is not None:
-            settle(root, str(place.folder), self.home)
+            settle(root, str(place.folder), self.home, resolved=self.paths_resolved)
         return root
 
     def tree(self, document: yaml.Document, variables: Variables) -> Map | None:

@@ -187,6 +187,12 @@ def pause(node: Node, place: Place) -> Json:
     return None if found == "0s" else found
 
 
+def ssh_keys(node: Node, place: Place) -> Json:
+    """Names of SSH keys, those with a place of their own as `NAME: PATH`."""
+    found = _pairs(node, "", place)
+    return [f"{name}: {path}" if path else name for name, path in found.items()]
+
+
 def pairs_or_null(node: Node, place: Place) -> Json:
     """NAME=VALUE; a name without value is kept as null (environment, build args)."""
     return _pairs(node, None, place)
@@ -197,7 +203,7 @@ def pairs(node: Node, place: Place) -> Json:
     return _pairs(node, "", place)
 
 
-def _pairs(node: Node, empty: Json, place: Place) -> Json:
+def _pairs(node: Node, empty: Json, place: Place) -> dict[str, Json]:
     out: dict[str, Json] = {}
     if isinstance(node, Map):
         for key, one in node.entries.items():

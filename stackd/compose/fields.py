@@ -25,6 +25,7 @@ from stackd.compose.decode import (
     record,
     single,
     size,
+    ssh_keys,
     table,
     text,
     texts,
@@ -86,8 +87,8 @@ _DEPLOY = (
 )  # fmt: skip
 _BUILD = (
     Field("context", text), Field("dockerfile", text), Field("dockerfile_inline", text), Field("entitlements", texts),
-    Field("args", pairs_or_null), Field("provenance", text), Field("sbom", text), Field("ssh", pairs), Field("labels",
-    pairs),
+    Field("args", pairs_or_null), Field("provenance", text), Field("sbom", text), Field("ssh", ssh_keys),
+    Field("labels", pairs),
     Field("cache_from", texts), Field("cache_to", texts), Field("no_cache", boolean), Field("no_cache_filter", texts),
     Field("additional_contexts", pairs), Field("pull", boolean), Field("extra_hosts", hosts), Field("isolation", text),
     Field("network", text), Field("target", text), Field("secrets", many(record(_FILE_MOUNT))), Field("shm_size", size),

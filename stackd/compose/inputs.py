@@ -28,7 +28,7 @@ class StackInputs:
     to enable; `default_restart` the policy of a service that says nothing. `shell`: `env` is a person's own, as docker
     compose sees it, so an unset variable only warns, wherever it stands. `explicit`: the files were named by a person,
     so COMPOSE_FILE does not count. `name`: the project's, before any that a file gives; `services` the only ones
-    wanted, with what they need; `interpolate`, `normal`, `consistent`: false leaves that step out, for display only.
+    wanted, with what they need; the last five leave a step out when false, for display only.
     """
 
     folder: Path
@@ -44,6 +44,8 @@ class StackInputs:
     interpolate: bool = True
     normal: bool = True
     consistent: bool = True
+    env_files_merged: bool = True
+    paths_resolved: bool = True
 
 
 def choose(present: Collection[str]) -> tuple[str, ...]:

@@ -71,9 +71,9 @@ def load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, s
 
 def _begun(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str], report: Report) -> _Load:
     reader = Reader(read, report, {})
-    return _Load(
-        inputs, env, report, reader, Assembly(reader, report, env.get("HOME", ""), inputs.shell, inputs.interpolate)
-    )
+    home = env.get("HOME", "")
+    assembly = Assembly(reader, report, home, inputs.shell, inputs.interpolate, inputs.paths_resolved)
+    return _Load(inputs, env, report, reader, assembly)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ def _left_out(state: _Load, root: Map) -> frozenset[str]:
         left_out = profiles.selected(root, inputs.services, enabled, report)
     profiles.prune(root, left_out)
     for name, service in services(root):
-        if name not in left_out:
+        if name not in left_out and inputs.env_files_merged:
             resolve_environment(service, state.variables, state.reader, inputs.env_file, ("services", name))
     return left_out
 

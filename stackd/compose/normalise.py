@@ -30,11 +30,12 @@ class _Around:
     home: str
 
 
-def settle(root: Map, folder: str, home: str) -> None:
+def settle(root: Map, folder: str, home: str, *, resolved: bool = True) -> None:
     """What is true of a definition wherever it is included: defaults, and paths made absolute."""
     for _, service in services(root):
         _defaults(service)
-    paths(root, folder, home)
+    if resolved:
+        paths(root, folder, home)
 
 
 def paths(root: Map, folder: str, home: str) -> None:
@@ -122,6 +123,10 @@ def _paths(service: Map, around: _Around) -> None:
         context = text(build.get("context"))
         if "://" not in context and not context.startswith((*_REMOTE, "service:")):
             _resolve(build, "context", around)
+        if "ssh" in build.entries:
+            build.entries["ssh"] = keys = pairs(build.entries["ssh"])
+            for key in keys.entries:
+                _resolve(keys, key, around)
         contexts = build.get("additional_contexts")
         if contexts is not None:
             build.entries["additional_contexts"] = table = pairs(contexts)

@@ -104,7 +104,7 @@ def _plain(name: str, variables: Variables, out: Substituted) -> str:
 
 def _braced(text: str, variables: Variables, out: Substituted) -> str:
     """`text` runs from the first brace to the last of the line; what follows the balancing one is expanded apart."""
-    end = _balance(text)
+    end = closing_brace(text)
     rest, text = (text[end + 1 :], text[: end + 1]) if end >= 0 else ("", text)
     found = _BRACED.fullmatch(text)
     if found is None:
@@ -135,7 +135,7 @@ def _operated(name: str, operator: str, word: str, variables: Variables, out: Su
     return value
 
 
-def _balance(text: str) -> int:
+def closing_brace(text: str) -> int:
     """The index of the brace that closes the first one; -1 when none does. A character after `{` is never looked at."""
     depth, at = 0, 0
     while at < len(text):

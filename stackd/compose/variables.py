@@ -1,0 +1,71 @@
+"""The variables that a definition refers to, and what it says of each: `stackd config --variables`.
+
+Law: as docker compose lists them: nested defaults and alternatives count, an escaped `$` does not; of two references to
+one name a single one is told.
+What this module does NOT do: resolve anything (`template`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stackd.compose.template import closing_brace
+from stackd.compose.tree import Map, Node, Scalar, Seq
+
+_REFERENCE = re.compile(r"\$(?:(\$)|([_a-zA-Z][_a-zA-Z0-9]*)|(\{[_a-zA-Z][_a-zA-Z0-9]*(?::?[-+?].*)?\}))")
+_PARTS = re.compile(r"([_a-zA-Z][_a-zA-Z0-9]*)(:?[-+?])?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A variable by name: `default` for when it is not set, `alternate` for when it is, `required`: it must be."""
+
+    name: str
+    required: bool = False
+    default: str = ""
+    alternate: str = ""
+
+
+def references(node: Node) -> dict[str, Reference]:
+    """Every variable below `node`, by name in alphabetical order."""
+    found = {one.name: one for one in _below(node)}
+    return {name: found[name] for name in sorted(found)}
+
+
+def _below(node: Node) -> Iterator[Reference]:
+    match node:
+        case Map():
+            for item in node.entries.values():
+                yield from _below(item)
+        case Seq():
+            for item in node.items:
+                yield from _below(item)
+        case Scalar(value=str()):
+            yield from _inside(str(node.value))
+        case Scalar():
+            pass
+
+
+def _inside(text: str) -> Iterator[Reference]:
+    for found in _REFERENCE.finditer(text):
+        escaped, named, braced = found.groups()
+        if named:
+            yield Reference(named)
+        elif not escaped:
+            end = closing_brace(braced)
+            body, rest = (braced[1:end], braced[end + 1 :]) if end > 0 else (braced[1:-1], "")
+            yield from _inside(rest)
+            yield from _referred(body)
+
+
+def _referred(body: str) -> Iterator[Reference]:
+    """The variable that stands between two braces, and those in its default or alternative."""
+    parts = _PARTS.match(body)
+    if parts is None:
+        return
+    name, operator, word = parts.group(1), (parts.group(2) or "")[-1:], parts.group(3)
+    yield Reference(name, operator == "?", word if operator == "-" else "", word if operator == "+" else "")
+    if operator in ("-", "+"):
+        yield from _inside(word)
