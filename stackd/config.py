@@ -13,41 +13,15 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from stackd.errors import ConfigError
 from stackd.model.spec import RestartCondition, RestartPolicy, UnhealthyAction
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-
-
-def seconds(value: object) -> float:
-    """A duration: a number of seconds, or text such as "10m", "1h30m", "50ms". Raises ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError('a duration is a number of seconds or text such as "10m"')
-    if not isinstance(value, str):
-        return float(value)
-    text = value.strip()
-    parts = _PART.findall(text)
-    if not parts or _PART.sub("", text).strip():
-        raise ValueError('a duration is a number of seconds or text such as "90s", "10m", "1h30m" (units ms s m h d)')
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
-def _path(value: object) -> object:
-    """Only an absolute path, or one under the home folder, means the same wherever the daemon is started."""
-    if isinstance(value, str) and not value.startswith(("/", "~/", "$HOME/")):
-        raise ValueError("a path must be absolute or begin with ~/")
-    return value
-
-
-Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
-AbsolutePath = Annotated[Path, BeforeValidator(_path)]
+from stackd.values import AbsolutePath, Duration, ExitCodes
 
 
 class _Section(BaseModel):
@@ -68,7 +42,7 @@ class UnhealthyConfig(_Section):
     """What a failing health check leads to, where a stack file does not say otherwise."""
 
     action: Literal["restart", "alert", "none"] = "restart"
-    """Restart the container, only report it, or neither."""
+    """Restart the container, only report it as degraded, or ignore the check."""
 
     grace: Duration = 0.0
     """How long it must stay unhealthy before anything is done (seconds)."""
@@ -76,7 +50,7 @@ class UnhealthyConfig(_Section):
     limit: int = Field(default=5, ge=1)
     """At most this many restarts for bad health within `window`."""
 
-    window: Duration = 300.0
+    window: Duration = Field(default=300.0, gt=0)
     """The window that `limit` counts in (seconds)."""
 
 
@@ -104,23 +78,32 @@ class SupervisionConfig(_Section):
     factor: float = Field(default=2.0, ge=1)
     """Each further wait is this many times longer."""
 
-    max_delay: Duration = 60.0
+    max_delay: Duration = Field(default=60.0, gt=0)
     """No wait is longer than this (seconds)."""
 
     jitter: float = Field(default=0.2, ge=0, le=1)
     """The part of a wait that varies, so that services do not restart in step."""
 
-    reset_after: Duration = 600.0
+    reset_after: Duration = Field(default=600.0, gt=0)
     """Running (and healthy) for this long forgets earlier failures (seconds)."""
 
     crashloop_after: int = Field(default=5, ge=1)
     """This many failures within `crashloop_window` make a service `crash_looping`."""
 
-    crashloop_window: Duration = 600.0
+    crashloop_window: Duration = Field(default=600.0, gt=0)
     """The window that `crashloop_after` counts in (seconds)."""
 
     slow_delay: Duration = Field(default=300.0, gt=0)
     """While crash looping, and for what time alone can mend, one try this often. stackd never gives up (seconds)."""
+
+    success_exit_codes: ExitCodes = ()
+    """Exit codes that are a success, beside 0: what ends so has completed."""
+
+    no_restart_exit_codes: ExitCodes = ()
+    """Exit codes after which a service is left as it is; they go before `force_restart_exit_codes`."""
+
+    force_restart_exit_codes: ExitCodes = ()
+    """Exit codes after which a service is started again whatever its `restart:` says."""
 
     unhealthy: UnhealthyConfig = UnhealthyConfig()
     """What a failing health check leads to."""
@@ -137,6 +120,9 @@ class SupervisionConfig(_Section):
             crashloop_after=self.crashloop_after,
             crashloop_window=self.crashloop_window,
             slow_delay=self.slow_delay,
+            success_exit_codes=frozenset(self.success_exit_codes),
+            no_restart_exit_codes=frozenset(self.no_restart_exit_codes),
+            force_restart_exit_codes=frozenset(self.force_restart_exit_codes),
             unhealthy=UnhealthyAction(self.unhealthy.action),
             unhealthy_grace=self.unhealthy.grace,
             unhealthy_limit=self.unhealthy.limit,

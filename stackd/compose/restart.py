@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
+from stackd.compose.knobs import seconds, with_knobs
 from stackd.compose.normalise import text
 from stackd.compose.report import Report, nearest, quote
-from stackd.compose.scalars import go_text
 from stackd.compose.tree import Map, Node, Path, Scalar
-from stackd.compose.units import parse_duration
-from stackd.model.spec import RestartCondition, RestartPolicy, UnhealthyAction
+from stackd.model.spec import RestartCondition, RestartPolicy
 
 _RESTART = {
     "no": RestartCondition.NO,
@@ -33,10 +31,6 @@ _DEPLOY = {
     "unless-stopped": ("unless-stopped", RestartCondition.ALWAYS),
     "on-failure": ("on-failure", RestartCondition.ON_FAILURE),
 }
-_DURATIONS = ("first_delay", "base_delay", "max_delay", "reset_after", "crashloop_window", "slow_delay")
-_NUMBERS = ("factor", "jitter")
-_COUNTS = ("crashloop_after",)
-_KNOBS = (*_DURATIONS, *_NUMBERS, *_COUNTS, "unhealthy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +46,7 @@ def restart_policy(service: Map, asked: Asked, path: Path, report: Report) -> Re
     policy = _declared(service, asked, path, report)
     knobs = _extension(service.get("x-stackd"), (*path, "x-stackd"), report)
     if isinstance(knobs, Map):
-        return _knobs(policy, knobs, (*path, "x-stackd", "restart"), report)
+        return with_knobs(policy, knobs, (*path, "x-stackd", "restart"), report)
     if knobs is not None:
         report.refused("bad-type", f'"restart" wants a mapping of knobs, found {quote(knobs)}', knobs.span, path)
     return policy
@@ -111,82 +105,10 @@ def _deployed(node: Map, default: RestartPolicy, path: Path, report: Report) -> 
     policy = dataclasses.replace(
         default, condition=meaning, declared=True, max_attempts=limit, engine_name=name, engine_retries=retries
     )
-    delay, window = _seconds(node.get("delay")), _seconds(node.get("window"))
+    delay, window = seconds(node.get("delay")), seconds(node.get("window"))
     if delay is not None:
         # Compose's delay is the same before every attempt, the first included.
         policy = dataclasses.replace(
             policy, first_delay=delay, base_delay=delay, factor=1.0, max_delay=max(delay, policy.max_delay)
         )
-    return policy if window is None else dataclasses.replace(policy, reset_after=window)
-
-
-def _seconds(node: Node | None) -> float | None:
-    """A duration that was validated before, in seconds."""
-    if not isinstance(node, Scalar) or node.value is None:
-        return None
-    try:
-        return parse_duration(go_text(node.value)) / 1e9
-    except ValueError:
-        return None
-
-
-def _knobs(policy: RestartPolicy, knobs: Map, path: Path, report: Report) -> RestartPolicy:
-    for key, node in knobs.entries.items():
-        where = (*path, key)
-        if key not in _KNOBS:
-            report.refused(
-                "unknown-key", f'"restart" has no knob "{key}"', knobs.key_span(key), where, nearest(key, _KNOBS)
-            )
-        elif key == "unhealthy":
-            policy = _unhealthy(policy, node, where, report)
-        else:
-            wanted = "duration" if key in _DURATIONS else "whole number" if key in _COUNTS else "number"
-            value = _knob(node, wanted, where, report)
-            if value is not None:
-                policy = _with(policy, key, int(value) if key in _COUNTS else value)
-    return policy
-
-
-def _with(policy: RestartPolicy, name: str, value: float) -> RestartPolicy:
-    changes: dict[str, Any] = {name: value}
-    return dataclasses.replace(policy, **changes)
-
-
-def _knob(node: Node, wanted: str, path: Path, report: Report) -> float | None:
-    found: float | None = None
-    if isinstance(node, Scalar) and not isinstance(node.value, bool):
-        if isinstance(node.value, int | float):
-            found = float(node.value)
-        elif wanted == "duration":
-            found = _seconds(node)
-    if found is None or found < 0 or (wanted == "whole number" and not found.is_integer()):
-        like = " like 10s" if wanted == "duration" else ""
-        report.refused("bad-value", f'"{path[-1]}" is {quote(node)}, wants a {wanted}{like}', node.span, path)
-        return None
-    return found
-
-
-def _unhealthy(policy: RestartPolicy, node: Node, path: Path, report: Report) -> RestartPolicy:
-    fields = node.entries if isinstance(node, Map) else {"action": node}
-    for key, item in fields.items():
-        where = (*path, key)
-        if key == "action":
-            try:
-                policy = dataclasses.replace(policy, unhealthy=UnhealthyAction(text(item)))
-            except ValueError:
-                report.refused(
-                    "bad-value", f'"unhealthy" is {quote(item)}, wants restart, alert or none', item.span, where
-                )
-        elif key in ("grace", "window", "limit"):
-            value = _knob(item, "whole number" if key == "limit" else "duration", where, report)
-            if value is not None:
-                policy = _with(policy, f"unhealthy_{key}", int(value) if key == "limit" else value)
-        else:
-            report.refused(
-                "unknown-key",
-                f'"unhealthy" has no knob "{key}"',
-                item.span,
-                where,
-                nearest(key, ("action", "grace", "limit", "window")),
-            )
-    return policy
+    return dataclasses.replace(policy, reset_after=window) if window else policy  # a window of 0 is no window

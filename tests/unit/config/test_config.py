@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from stackd.config import Config, default_file, default_socket, parse, seconds, with_options
+from stackd.config import Config, default_file, default_socket, parse, with_options
 from stackd.errors import ConfigError
+from stackd.values import seconds
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = (ROOT / "config.example.toml").read_text()
@@ -163,3 +164,20 @@ def test_an_unusable_option_is_told() -> None:
 def test_a_configuration_cannot_be_changed_once_made() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse("", "config.toml", ENV).instance = "other"
+
+
+def test_exit_codes_reach_the_policy_and_others_are_refused() -> None:
+    text = (
+        "[supervision]\nsuccess_exit_codes = [3]\nno_restart_exit_codes = [78]\nforce_restart_exit_codes = [0, 255]\n"
+    )
+    policy = parse(text, "config.toml", ENV).supervision.policy()
+    assert policy.success_exit_codes == {3}
+    assert policy.no_restart_exit_codes == {78}
+    assert policy.force_restart_exit_codes == {0, 255}
+    for wrong in ("[256]", "[-1]", '["1"]', "[true]", "[1.5]"):
+        assert "success_exit_codes" in message(f"[supervision]\nsuccess_exit_codes = {wrong}\n")
+
+
+@pytest.mark.parametrize("knob", ["base_delay", "max_delay", "reset_after", "crashloop_window", "slow_delay"])
+def test_a_length_of_nothing_is_refused_where_it_would_restart_without_end(knob: str) -> None:
+    assert f"supervision.{knob}: found 0" in message(f"[supervision]\n{knob} = 0\n")
