@@ -1,4 +1,4 @@
-"""`config` and `validate`: what the loader makes of a definition. They need no daemon."""
+"""`validate`: what is wrong with a definition. It needs no daemon."""
 
 from __future__ import annotations
 
@@ -9,34 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from stackd.cli import caret
-from stackd.cli.common import as_json, client, complete_stack
-from stackd.cli.definitions import Definitions, of_path, of_stack_or_path
+from stackd.cli.common import as_json
+from stackd.cli.definitions import Definitions, of_path
 from stackd.cli.exits import Exit, Stop
-from stackd.cli.render import err, out, out_json, out_text, paint_for
+from stackd.cli.render import out, out_json, paint_for
 
 if TYPE_CHECKING:
     from stackd.api.schemas import DiagnosticView
+    from stackd.api.text import Paint
     from stackd.model.spec import Loaded
-
-
-@click.command("config")
-@click.argument("stack", metavar="[STACK|DIR]", default=".", shell_complete=complete_stack)
-@click.option("--format", "style", type=click.Choice(("yaml", "json")), default="yaml", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-def config_command(stack: str, style: str, as_json: bool) -> None:
-    """Print the definition of STACK, or the one in DIR, as stackd understands it. Secrets are shown."""
-    model, loaded = Definitions().canonical(of_stack_or_path(stack, client()))
-    found = _views(loaded)
-    paint = paint_for(sys.stderr)
-    err(*(line for entry in found for line in caret.shown(entry, paint)))
-    if model is None:
-        raise Stop(Exit.INVALID, _tally(found))
-    if as_json or style == "json":
-        out_json(model)
-        return
-    import yaml
-
-    out_text(yaml.safe_dump(model, sort_keys=False, allow_unicode=True, width=1000))
 
 
 @click.command("validate")
@@ -64,6 +45,16 @@ def validate_command(paths: tuple[Path, ...], as_json: bool) -> None:
             out([f"{one.project.name}: valid, {count} service{'s' if count != 1 else ''}"])
     if any(one.project is None for one in loaded.values()):
         raise Stop(Exit.INVALID, _tally([entry for entries in found.values() for entry in entries]))
+
+
+def shown_findings(loaded: Loaded, paint: Paint) -> list[str]:
+    """All findings of a load in words, each with its line where that may be shown."""
+    return [line for entry in _views(loaded) for line in caret.shown(entry, paint)]
+
+
+def tally(loaded: Loaded) -> str:
+    """How many errors and warnings a load has."""
+    return _tally(_views(loaded))
 
 
 def _views(loaded: Loaded) -> list[DiagnosticView]:

@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "remove": ("folders", "Have stackd give up a stack."),
     "adopt": ("owner", "Have stackd keep what runs beside it, or what was released."),
     "release": ("owner", "Give a stack back to the engine, running."),
-    "config": ("files", "Print a definition as stackd understands it."),
+    "config": ("config", "Print a definition as stackd understands it."),
     "validate": ("files", "Check definitions; says file, line and column."),
     "socket": ("daemon", "Print where the daemon listens."),
     "version": ("daemon", "Print the versions."),

@@ -52,11 +52,12 @@ def selected(root: Map, wanted: Collection[str], enabled: Collection[str], repor
 
 def prune(root: Map, left_out: frozenset[str]) -> None:
     """Forget, in place, every top-level resource that no active service uses."""
-    used: dict[str, set[str]] = {section: set() for section in ("networks", "volumes", "secrets", "configs")}
+    used: dict[str, set[str]] = {section: set() for section in ("networks", "volumes", "secrets", "configs", "models")}
     for name, service in services(root):
         if name in left_out:
             continue
-        networks = service.get("networks")
+        networks, models = service.get("networks"), service.get("models")
+        used["models"] |= set(models.entries) if isinstance(models, Map) else set()
         used["networks"] |= set(networks.entries) if isinstance(networks, Map) else set()
         for mount in items(service.get("volumes")):
             if isinstance(mount, Map) and text(mount.get("type")) == "volume":
