@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from stackd.compose import merge
+from stackd.compose import fig, merge
 from stackd.compose.expand import expand
 from stackd.compose.normalise import paths, text
 from stackd.compose.remote import is_remote, refuse
@@ -127,6 +127,8 @@ class _Extending:
             tree = self._assembly.tree(document, self._place.variables)
             if tree is None:
                 return None
+            if self._place.chain[-1].name.startswith("fig."):
+                tree = fig.translate(tree, self._report)
             forgotten = [*document.resets, *document.overrides]
             if root is None:
                 root = tree
