@@ -42,7 +42,7 @@ async def test_a_proven_stop_by_hand_is_a_hold_until_it_is_started_by_hand(tmp_p
         await daemon.engine.human_stop(box.id)
         await until(lambda: [one.service for one in held(daemon)] == [WEB])
         assert len(daemon.engine.called("ping_fresh")) >= 2
-        assert daemon.running()
+        await until(daemon.running)
         await daemon.engine.human_start(box.id)
         await until(lambda: not held(daemon) and daemon.running("web"))
         assert box.runs == 2
