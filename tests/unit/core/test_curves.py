@@ -349,6 +349,30 @@ def test_more_health_restarts_than_are_kept_can_be_the_limit() -> None:
     assert toy.frontier() == []
 
 
+def test_health_restarts_of_an_engine_before_this_one_are_forgotten() -> None:
+    toy = Toy(service("web", healthcheck=CHECKED, restart=RestartPolicy(unhealthy_limit=1))).settle().wait(1)
+    toy.alter("web", health=Health.UNHEALTHY)
+    assert toy.turn() + toy.turn() == ["stop web", "start web"]
+    toy.wait(1).crash("web", 143)
+    toy.host = replace(toy.host, engine_started_at=toy.now.wall)
+    assert toy.wait(1).turn() == ["start web"]
+    toy.alter("web", health=Health.UNHEALTHY)
+    assert toy.frontier() == ["stop web"]
+
+
+def test_of_two_sick_replicas_each_has_its_grace_and_the_first_is_not_forgotten_for_the_second() -> None:
+    policy = RestartPolicy(unhealthy_grace=20)
+    toy = Toy(service("web", scale=2, healthcheck=CHECKED, restart=policy)).settle()
+    toy.alter("web", 1, health=Health.HEALTHY)
+    toy.alter("web", 2, health=Health.UNHEALTHY)
+    toy.decide()
+    toy.wait(15).alter("web", 1, health=Health.UNHEALTHY)
+    toy.decide()
+    toy.wait(5)
+    (op,) = toy.decide().plan.frontier()
+    assert getattr(op, "container", None) == toy.box("web", 2).id
+
+
 def deployed(**fields: float) -> ServiceSpec:
     return service("web", restart=RestartPolicy(RestartCondition.ALWAYS, **fields))  # type: ignore[arg-type]
 

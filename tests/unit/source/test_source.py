@@ -192,6 +192,24 @@ async def test_a_half_written_file_is_not_reported(world: World) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_file_that_an_editor_moves_away_and_writes_anew_is_missing_at_no_time(world: World) -> None:
+    file = world.write("blog", compose(mode="a"))
+    options = SourceOptions(SourceSettings((world.root,), {}), WatchConfig(step=0.02, quiet=10), FREEZE)
+    source = Source(options, world, lambda: world.running, world, {})
+    task = asyncio.create_task(source.run())
+    await world.until(lambda: world.is_loaded and world.of("blog").services_settled)
+    before = len(world.log)
+    for name in ("4913", ".compose.yaml.swp", "compose.yaml~"):
+        world.write("blog", "services: [", name)
+    file.rename(world.root / "blog" / "compose.yaml~")
+    await source.rescan()
+    file.write_text(compose(mode="b"))
+    await world.until(lambda: mode(world.of("blog")) == "b")
+    assert world.log[before:] == ["publish blog"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_after_a_restart_a_broken_text_leaves_the_remembered_definition_in_force(world: World) -> None:
     file = world.write("blog", compose(mode="a"))
     world.write("blog", "SECRET=x\n", ".env")
