@@ -19,6 +19,7 @@ from tests.bed.api import Bed
 from tests.bed.engine import sweep
 from tests.bed.places import DEFAULT_NAME
 from tests.bench.engine import Engine, Feed
+from tests.bench.loader import loading
 from tests.bench.measures import Lab, Measure, Rest, rest, turn
 from tests.bench.sides import Compose, Floor, Side, Stackd
 from tests.bench.table import Setting, put, table
@@ -43,13 +44,14 @@ def main(arguments: Sequence[str]) -> int:
         sides: tuple[Side, ...] = (stackd, compose, Floor(lab.engine, lab.feed))
         figures = _rounds(lab, sides, options.rounds, options.only)
         rests = _rests(lab, stackd, options.rest) if options.rest else []
+        reading = loading()
         loads.append(_load())
         compose_version = compose.version()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         sweep(bed.places)
     setting = _setting(options.rounds, options.rest, loads, (lab.engine.version(), compose_version))
-    piece = table(figures, [side.name for side in sides], rests, setting)
+    piece = table(figures, [side.name for side in sides], rests, setting) + "\n\n" + "\n".join(reading.lines())
     sys.stdout.write(f"\n{piece}\n")
     if options.write:
         put(PAGE, piece)
