@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 from stackd.compose.goyaml import dump, go_sorted, sorted_deeply
 from stackd.compose.load import Resolved, values
+from stackd.compose.normalise import IMPLICIT
+from stackd.compose.scalars import Date
 from stackd.compose.tree import Json, Map, Node, Scalar, Seq
 from stackd.compose.units import go_json_float
 
@@ -88,7 +90,7 @@ def _extensions(found: Resolved) -> dict[str, Json]:
 def _plain(node: Node | None) -> Json:
     match node:
         case Map():
-            return {key: _plain(item) for key, item in node.entries.items()}
+            return {key: _plain(item) for key, item in node.entries.items() if key != IMPLICIT}
         case Seq():
             return [_plain(item) for item in node.items]
         case Scalar():
@@ -128,7 +130,7 @@ def _indented(value: Json, depth: int) -> str:
         case list():
             return "[]"
         case str():
-            return _text(value)
+            return _text(value.iso if isinstance(value, Date) else value)
         case float():
             return go_json_float(value)
         case _:

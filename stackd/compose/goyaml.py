@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cmp_to_key
 
-from stackd.compose.scalars import go_float, resolve
+from stackd.compose.scalars import Date, go_float, resolve
 from stackd.compose.tree import Json
 
 _WIDTH = 80
@@ -190,6 +190,8 @@ class _Writer:
                 self._put("null")
             case bool():
                 self._put("true" if value else "false")
+            case Date():
+                self._put(value.iso)
             case str():
                 self._text(value, indent)
             case int():

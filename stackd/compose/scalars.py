@@ -32,6 +32,13 @@ _DATE = re.compile(
 _INT_MIN, _UINT_MAX = -(2**63), 2**64 - 1
 
 
+class Date(str):
+    """A date in Go's print, which is what a container gets to see; `iso` is how YAML and JSON show it."""
+
+    __slots__ = ("iso",)
+    iso: str
+
+
 def resolve(text: str) -> Plain:
     """The value of an unquoted scalar."""
     if text in _WORDS:
@@ -71,7 +78,10 @@ def _date(text: str) -> str | None:
         return None
     clock = f"{int(hour or 0):02}:{int(minute or 0):02}:{int(second or 0):02}{(fraction or '').rstrip('0').rstrip('.')}"
     offset = "+0000 UTC" if zone in (None, "Z") else f"{zone.replace(':', '')} {zone.replace(':', '')}"
-    return f"{year}-{int(month):02}-{int(day):02} {clock} {offset}"
+    day_text = f"{year}-{int(month):02}-{int(day):02}"
+    date = Date(f"{day_text} {clock} {offset}")
+    date.iso = f"{day_text}T{clock}{'Z' if zone in (None, 'Z') else zone}"
+    return date
 
 
 def go_text(value: Plain) -> str:
@@ -82,7 +92,7 @@ def go_text(value: Plain) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return value
+            return str(value)
         case int():
             return str(value)
         case float():
