@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "diagnostics.md"
 CALLS = frozenset(
-    ("error", "warning", "refused", "Diagnostic", "_warning", "_Refused", "TemplateError", "Parsed", "Text", "_refuse")
+    ("error", "warning", "refused", "Diagnostic", "_warning", "_Refused", "TemplateError", "Parsed", "Text", "tell")
 )
 _CODE = re.compile(r"[a-z]+(-[a-z]+)+")
 COMPOSED = {f"undefined-{one}" for one in ("config", "model", "network", "secret", "volume")}
