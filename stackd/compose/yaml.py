@@ -9,6 +9,7 @@ What this module does NOT do: interpolate, or know any key of Compose.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,12 +56,13 @@ class _Raw:
 
 def parse(data: bytes, file: str, report: Report) -> list[Document]:
     """All documents of a file; [] after a diagnostic when the text is not YAML. Empty documents are left out."""
+    body = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = body.decode("utf-8")
     except UnicodeDecodeError as broken:
-        before = data[: broken.start]
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
-        message = f"the byte 0x{data[broken.start]:02X} is not UTF-8 text"
+        before = body[: broken.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
+        message = f"the byte 0x{body[broken.start]:02X} is not UTF-8 text"
         span = Span(file, before.count(b"\n") + 1, column)
         report.error("bad-encoding", message, span, hint="save the file with the encoding UTF-8")
         return []

@@ -36,7 +36,7 @@ def test_every_finding_has_its_place_in_a_form_for_programs(case: Case) -> None:
 
 
 WITHOUT_POINTER = frozenset(
-    ("bad-yaml", "bad-encoding", "bad-env-file", "bad-key", "bad-merge", "duplicate-key", "empty-file", "missing-file")
+    ("bad-yaml", "bad-encoding", "bad-env-file", "bad-key", "bad-merge", "duplicate-key", "empty-file")
 )
 """Found in a text before it is a tree, or in a file as a whole."""
 

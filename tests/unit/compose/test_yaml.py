@@ -71,6 +71,12 @@ def test_text_that_is_not_utf8_is_told_with_its_place() -> None:
     assert str(found) == "f.yaml:2:4: error[bad-encoding]: the byte 0xFF is not UTF-8 text"
 
 
+def test_the_byte_that_is_not_utf8_is_found_behind_a_byte_order_mark_too() -> None:
+    report = Report()
+    assert parse("\ufeffa: é".encode() + b"\xfe", "f.yaml", report) == []
+    assert str(report.all()[0]).startswith("f.yaml:1:5: error[bad-encoding]: the byte 0xFE")
+
+
 def test_a_mapping_says_more_than_what_it_merges() -> None:
     node = root("x: &x {a: 1, b: 2}\ny: {<<: [*x, {c: 4, a: 9}], b: 3}\n").get("y")
     assert isinstance(node, Map)
