@@ -85,7 +85,12 @@ def _build(root: Map, service: Map, path: Path, report: Report) -> None:
     known = secrets.entries if isinstance(secrets, Map) else {}
     for item in items(build.get("secrets")):
         source = item.get("source") if isinstance(item, Map) else None
-        if source is not None and text(source) not in known:
+        if not isinstance(item, Map):
+            continue
+        if source is None or not text(source):
+            message = 'an entry of "build.secrets" needs "source"'
+            report.error("missing-key", message, item.span, (*path, "build", "secrets"))
+        elif text(source) not in known:
             message = f'{quote(source)} is not defined under the top-level "secrets"'
             hint = nearest(text(source), known)
             report.error("undefined-secret", message, source.span, (*path, "build", "secrets"), hint)
@@ -106,7 +111,9 @@ def _watch(service: Map, path: Path, report: Report) -> None:
     for trigger in items(develop.get("watch")) if isinstance(develop, Map) else ():
         if not isinstance(trigger, Map):
             continue
-        action = trigger.get("action")
+        action, place = trigger.get("action"), trigger.get("path")
+        if place is not None and not text(place):
+            report.error("bad-value", '"path" is empty, wants a path', place.span, (*path, "develop", "watch"))
         if action is not None and not text(trigger.get("target")) and text(action) not in _NEEDS_NO_TARGET:
             message = f'"action" is {quote(action)}, which needs "target"'
             report.error("missing-key", message, action.span, (*path, "develop", "watch"))

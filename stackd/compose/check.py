@@ -49,6 +49,8 @@ def _file_objects(root: Map, report: Report) -> None:
             if not isinstance(resource, Map):
                 continue
             given = [choice for choice in choices if choice in resource.entries]
+            if section == "secrets" and given == ["environment"] and not text(resource.get("environment")):
+                given = []
             elsewhere = {"external", "driver"} & resource.entries.keys()
             empty = section == "secrets" and not _is(resource.get("external"), True)
             if len(given) > 1 or (not given and (empty or not elsewhere)):
@@ -154,7 +156,12 @@ class _Service:
         for section in ("secrets", "configs"):
             for item in items(service.get(section)):
                 if isinstance(item, Map):
-                    self._defined(section, item.get("source"), (section,))
+                    source = item.get("source")
+                    if source is None or not text(source):
+                        message = f'an entry of "{section}" needs "source"'
+                        self._report.error("missing-key", message, item.span, self._path(section))
+                    else:
+                        self._defined(section, source, (section,))
 
     def _excused(self) -> bool:
         """Whether what would give the image is there, but wrong."""

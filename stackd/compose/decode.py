@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from stackd.compose.extensions import printed
 from stackd.compose.goyaml import go_sorted, sorted_deeply
 from stackd.compose.interpolate import to_bool
 from stackd.compose.report import Report, quote
@@ -100,7 +101,6 @@ def table(item: Decoder) -> Decoder:
         return {
             key: None if is_null(one := node.entries[key]) else item(one, place.under(key))
             for key in in_order(node.entries, place)
-            if not key.startswith("x-") or not isinstance(node.entries[key], Map)
         }
 
     return decode
@@ -207,8 +207,7 @@ def _pairs(node: Node, empty: Json, place: Place) -> dict[str, Json]:
     out: dict[str, Json] = {}
     if isinstance(node, Map):
         for key, one in node.entries.items():
-            value = one.value if isinstance(one, Scalar) else None
-            out[key] = empty if value is None else go_text(value)
+            out[key] = empty if is_null(one) else printed(one)
     for one in node.items if isinstance(node, Seq) else ():
         name, equals, value_text = go_text(one.value if isinstance(one, Scalar) else None).partition("=")
         out[name] = value_text if equals else empty
@@ -280,6 +279,35 @@ def file_mode(node: Node, place: Place) -> Json:
             "bad-value", f'"{place.path[-1]}" is {quote(node)}, wants an octal mode', node.span, place.path
         )
         return "0"
+
+
+def weight(node: Node, place: Place) -> Json:
+    """A number that Go keeps in 16 bits."""
+    found = integer(node, place)
+    return found % 2**16 if isinstance(found, int) else found
+
+
+def port(node: Node, place: Place) -> Json:
+    """A number that Go keeps in 32 bits."""
+    found = integer(node, place)
+    return found % 2**32 if isinstance(found, int) else found
+
+
+def rate(node: Node, place: Place) -> Json:
+    """A size in bytes that is shown even when it is 0."""
+    return str(size(node, place))
+
+
+def options(node: Node, place: Place) -> Json:
+    """A mapping of names to one or several texts; what has none is left out."""
+    if not isinstance(node, Map):
+        return {}
+    found: dict[str, Json] = {}
+    for key in in_order(node.entries, place):
+        item = node.entries[key]
+        if not isinstance(item, Seq) or item.items:
+            found[key] = texts(item, place) if isinstance(item, Seq) else [printed(item)]
+    return found
 
 
 def device_count(node: Node, place: Place) -> Json:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackd.compose import dotenv
+from stackd.compose.interpolate import to_bool
 from stackd.compose.normalise import items, pairs, text
 from stackd.compose.report import REDACTED, Report
 from stackd.compose.scalars import go_text
@@ -83,7 +84,7 @@ def _file(
     if data is None:
         shown = REDACTED if any_secret(span) else f'"{path.name}"'
         required = entry.get("required")
-        if not isinstance(required, Scalar) or required.value not in (False, "false"):
+        if not isinstance(required, Scalar) or to_bool(go_text(required.value)) is not False:
             reader.report.error(
                 "missing-file",
                 f"the env file {shown} does not exist",

@@ -10,7 +10,6 @@ import posixpath
 from collections.abc import Callable
 
 from stackd.compose.report import REDACTED, Report, quote
-from stackd.compose.scalars import go_text
 from stackd.compose.short import ShortVolume, parse_device, parse_port, parse_volume
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, any_secret
 from stackd.errors import Span
@@ -80,7 +79,9 @@ class _Service:
         for key in ("label_file", "dns"):
             node = service.get(key)
             if isinstance(node, Scalar):
-                service.entries[key] = Seq([node], node.span)
+                service.entries[key] = node = Seq([node], node.span)
+            if key == "dns" and isinstance(node, Seq) and "pre_start" not in self._path:
+                node.items = [item for item in node.items if not isinstance(item, Scalar) or item.value != ""]
         extends = service.get("extends")
         if isinstance(extends, Scalar):
             service.entries["extends"] = _fields(extends, service=extends.value)
@@ -125,7 +126,7 @@ class _Service:
         if isinstance(node, Seq):
             node.items = [_fields(item, path=item.value) if isinstance(item, Scalar) else item for item in node.items]
             for item in node.items:
-                if isinstance(item, Map):
+                if isinstance(item, Map) and "pre_start" not in self._path:
                     item.entries.setdefault("required", Scalar(True, item.span))
 
     def _ports(self) -> None:
@@ -133,12 +134,13 @@ class _Service:
         if not isinstance(node, Seq):
             return
         items: list[Node] = []
+        whole = True
         for at, item in enumerate(node.items):
             if not isinstance(item, Scalar):
                 items.append(item)
                 continue
             try:
-                for port in parse_port(go_text(item.value)):
+                for port in parse_port(str(item.value)):  # 80.0 is no port
                     items.append(
                         _fields(item, mode="ingress", host_ip=port.host_ip or None, target=port.target,
                                 published=port.published or None, protocol=port.protocol)
@@ -147,7 +149,9 @@ class _Service:
                 self._report.error(
                     "bad-port", f"{quote(item)} {_why(wrong, item)}", item.span, (*self._path, "ports", str(at))
                 )
-        node.items = items
+                whole = False
+        if whole:  # else as written: what is wrong may be a reference that is left in it
+            node.items = items
 
     def _volumes(self) -> None:
         node = self._service.get("volumes")
@@ -163,6 +167,7 @@ class _Service:
                 volume = parse_volume(str(item.value))
             except ValueError as wrong:
                 self._report.error("bad-volume", f"{quote(item)} {_why(wrong, item)}", item.span, path)
+                items.append(item)
                 continue
             if volume.drive and not volume.bind:
                 message = f"{quote(item)} reads as a Windows drive and names no volume; use a longer name"

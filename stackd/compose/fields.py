@@ -19,9 +19,12 @@ from stackd.compose.decode import (
     hosts,
     integer,
     many,
+    options,
     pairs,
     pairs_or_null,
     pause,
+    port,
+    rate,
     record,
     single,
     size,
@@ -30,6 +33,7 @@ from stackd.compose.decode import (
     text,
     texts,
     ulimit,
+    weight,
 )
 
 _DEVICE_REQUEST = (
@@ -46,10 +50,10 @@ _HOOK = (
 )  # fmt: skip
 # These two have no names of their own in Go's JSON.
 _PATH = Field("path", text, always=True, empty="", shown="Path")
-_THROTTLE = many(record((_PATH, Field("rate", size, always=True, empty="0", shown="Rate"))))
+_THROTTLE = many(record((_PATH, Field("rate", rate, always=True, empty="0", shown="Rate"))))
 _BLKIO = (
-    Field("weight", integer),
-    Field("weight_device", many(record((_PATH, Field("weight", integer, always=True, empty=0, shown="Weight"))))),
+    Field("weight", weight),
+    Field("weight_device", many(record((_PATH, Field("weight", weight, always=True, empty=0, shown="Weight"))))),
     Field("device_read_bps", _THROTTLE), Field("device_read_iops", _THROTTLE),
     Field("device_write_bps", _THROTTLE), Field("device_write_iops", _THROTTLE),
 )  # fmt: skip
@@ -62,7 +66,8 @@ _RESOURCE = (
     Field("cpus", single), Field("memory", size), Field("pids", integer), Field("devices",
     many(record(_DEVICE_REQUEST, closed=True))),
     Field("generic_resources", many(record((
-        Field("discrete_resource_spec", record((Field("kind", text), Field("value", integer, always=True, empty=0))),
+        Field("discrete_resource_spec", record((Field("kind", text, always=True, empty=""),
+        Field("value", integer, always=True, empty=0))),
         keep=True),
     )))),
 )  # fmt: skip
@@ -106,7 +111,7 @@ _SERVICE_NETWORK = (
     Field("priority", integer),
 )  # fmt: skip
 _PORT = (
-    Field("name", text), Field("mode", text), Field("host_ip", text), Field("target", integer), Field("published",
+    Field("name", text), Field("mode", text), Field("host_ip", text), Field("target", port), Field("published",
     text),
     Field("protocol", text), Field("app_protocol", text),
 )  # fmt: skip
@@ -156,7 +161,7 @@ _SERVICE: tuple[Field, ...] = (
     Field("dns", texts), Field("dns_opt", texts), Field("dns_search", texts), Field("dockerfile", text),
     Field("domainname", text),
     Field("entrypoint", command, always=True),
-    Field("provider", record((Field("type", text), Field("options", table(texts)))), keep=True),
+    Field("provider", record((Field("type", text), Field("options", options))), keep=True),
     Field("environment", pairs_or_null),
     Field("env_file", many(record((Field("path", text), Field("required", boolean), Field("format", text))))),
     Field("expose", texts),
@@ -178,7 +183,8 @@ _SERVICE: tuple[Field, ...] = (
     integer),
     Field("platform", text),
     Field("ports", many(record(_PORT))),
-    Field("privileged", boolean), Field("pull_policy", text), Field("read_only", boolean), Field("restart", text),
+    Field("privileged", boolean), Field("pull_policy", text), Field("pull_refresh_after", text),
+    Field("read_only", boolean), Field("restart", text),
     Field("runtime", text), Field("scale", integer, keep=True), Field("secrets", many(record(_FILE_MOUNT))),
     Field("security_opt", texts), Field("shm_size", size), Field("stdin_open", boolean),
     Field("stop_grace_period", duration, keep=True), Field("stop_signal", text), Field("storage_opt", pairs),

@@ -14,12 +14,13 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING
 
 from stackd.compose import dotenv, merge, rules
-from stackd.compose.normalise import items, services, text
+from stackd.compose.normalise import items, services
 from stackd.compose.remote import is_remote, refuse
 from stackd.compose.report import quote
+from stackd.compose.scalars import go_text
 from stackd.compose.schema import Context
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, Path, Scalar, Seq
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq, is_null
 
 if TYPE_CHECKING:
     from stackd.compose.assemble import Assembly, Place
@@ -39,8 +40,10 @@ class _Entry:
 def apply(assembly: Assembly, tree: Map, forgotten: Iterable[Path], place: Place) -> None:
     """Take in everything that `tree` includes, and forget the key. Mistakes are reported and leave the rest."""
     node = tree.get("include")
-    if node is None:
+    if node is None or is_null(node):
+        tree.drop("include")
         return
+    _drop_empty(node)
     good = rules.TOP.fields["include"].check(node, ("include",), Context(assembly.report))
     for entry in map(_entry, items(node)) if good else ():
         imported = _model(assembly, entry, place)
@@ -49,10 +52,25 @@ def apply(assembly: Assembly, tree: Map, forgotten: Iterable[Path], place: Place
     tree.drop("include")
 
 
+def _drop_empty(node: Node) -> None:
+    """An entry, or a part of one, that has no value says nothing."""
+    if not isinstance(node, Seq):
+        return
+    node.items = [item for item in node.items if not is_null(item)]
+    for item in node.items:
+        if isinstance(item, Map):
+            for key in [key for key, value in item.entries.items() if is_null(value)]:
+                item.drop(key)
+
+
 def _entry(node: Node) -> _Entry:
     if isinstance(node, Map):
-        return _Entry(_texts(node.get("path")), _texts(node.get("env_file")), text(node.get("project_directory")))
+        return _Entry(_texts(node.get("path")), _texts(node.get("env_file")), _folder(node.get("project_directory")))
     return _Entry(_texts(node), (), "")
+
+
+def _folder(node: Node | None) -> str:
+    return go_text(node.value) if isinstance(node, Scalar) else ""
 
 
 def _texts(node: Node | None) -> tuple[Scalar, ...]:
@@ -69,12 +87,14 @@ def _model(assembly: Assembly, entry: _Entry, place: Place) -> Map | None:
             return None
     files = tuple(_under(place.folder, str(path.value)) for path in entry.paths)
     if not files:
+        _variables(assembly, entry, place.folder, place)
         return None
     if files[0] in place.chain:
         message = f"{quote(entry.paths[0])} includes this file, directly or through others"
         report.error("include-cycle", message, entry.paths[0].span, ("include",))
         return None
-    if any(not assembly.documents(file, path.span) for file, path in zip(files, entry.paths, strict=True)):
+    asked = zip(files, entry.paths, strict=True)
+    if any(not assembly.documents(file, path.span, ("include",)) for file, path in asked):
         return None
     folder = _under(place.folder, entry.directory) if entry.directory else files[0].parent
     variables = _variables(assembly, entry, folder, place)

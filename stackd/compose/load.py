@@ -20,9 +20,11 @@ from stackd.compose.check import check
 from stackd.compose.decode import Place as At
 from stackd.compose.decode import in_order, struct
 from stackd.compose.environment import Reader, resolve_environment
+from stackd.compose.extensions import fold
 from stackd.compose.files import file_mounts
 from stackd.compose.hash import shown_binds
 from stackd.compose.inputs import StackInputs, choose, stack_inputs
+from stackd.compose.labels import resolve_labels
 from stackd.compose.normalise import items, look_up, normalise, services, text
 from stackd.compose.refusals import refusals
 from stackd.compose.report import Report
@@ -170,6 +172,7 @@ def _definition(state: _Load) -> Map | None:
 
 def _completed(state: _Load, root: Map) -> None:
     """What a definition leaves unsaid, unless it is asked for as it is."""
+    fold(root, state.report)
     if state.inputs.normal:
         normalise(root, state.name, state.variables)
     else:
@@ -260,6 +263,8 @@ def _left_out(state: _Load, root: Map) -> frozenset[str]:
     for name, service in services(root):
         if name not in left_out and inputs.env_files_merged:
             resolve_environment(service, state.variables, state.reader, inputs.env_file, ("services", name))
+        if name not in left_out:
+            resolve_labels(service, state.reader, inputs.env_file)
     return left_out
 
 

@@ -96,12 +96,19 @@ def _defaults(service: Map) -> None:
         bind = mount.get("bind") if isinstance(mount, Map) else None
         if isinstance(bind, Map):
             _default(bind, "create_host_path", True)
-    for request in items(service.get("gpus")):
+    for request in [*items(service.get("gpus")), *items(_reserved(service))]:
         if isinstance(request, Map) and "device_ids" not in request.entries:
             _default(request, "count", "all")
     for secret in items(service.get("secrets")):
         if isinstance(secret, Map):
             _default(secret, "target", f"/run/secrets/{text(secret.get('source'))}")
+
+
+def _reserved(service: Map) -> Node | None:
+    node: Node | None = service
+    for key in ("deploy", "resources", "reservations", "devices"):
+        node = node.get(key) if isinstance(node, Map) else None
+    return node
 
 
 def absolute(path: str, folder: str, home: str) -> str:

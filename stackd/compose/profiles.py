@@ -20,7 +20,7 @@ def inactive(root: Map, enabled: Collection[str]) -> frozenset[str]:
     left_out = []
     for name, service in services(root):
         own = {text(item) for item in items(service.get("profiles"))}
-        if own and own.isdisjoint(enabled):
+        if own and "" not in own and own.isdisjoint(enabled):
             left_out.append(name)
     return frozenset(left_out)
 

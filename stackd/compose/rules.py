@@ -11,42 +11,44 @@ import re
 from collections.abc import Mapping
 
 from stackd.compose.advice import DEPLOY_KEYS, SERVICE_KEYS
+from stackd.compose.kinds import (
+    BOOL,
+    BYTES,
+    COMMAND,
+    CONTEXTS,
+    COUNT,
+    DURATION,
+    EXTRA_HOSTS,
+    INT,
+    INTEGER,
+    MODE,
+    NOTHING,
+    NUMBER,
+    OPTION,
+    OPTIONS,
+    PAIRS,
+    PID_BEFORE,
+    PLAIN_TEXTS,
+    SIZE_TEXT,
+    SSH,
+    STORAGE,
+    STRICT_BOOL,
+    TEXT,
+    TEXT_OR_TEXTS,
+    TEXTS,
+    TIMES,
+    WEIGHT,
+    WHOLE,
+    WHOLE_BYTES,
+    WORD_OR_NUMBER,
+    WORD_OR_WHOLE,
+)
 from stackd.compose.schema import Anything, Context, Either, Leaf, ListOf, Parsed, Record, Rule, Table, Text
-from stackd.compose.tree import Map, Node, Path, is_null
-from stackd.compose.units import parse_bytes, parse_duration
+from stackd.compose.stray import Whole
+from stackd.compose.tree import Node, Path
+from stackd.compose.units import parse_bytes
 
 _NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
-
-TEXT = Text()
-BOOL = Leaf(frozenset(("boolean", "string")), "true or false")
-STRICT_BOOL = Leaf(frozenset(("boolean",)), "true or false")
-INT = Leaf(frozenset(("integer", "string")), "a whole number")
-NUMBER = Leaf(frozenset(("number", "string")), "a number")
-_NOTHING = Leaf(frozenset(("null",)), "nothing")
-_WORD_OR_NUMBER = Leaf(frozenset(("string", "number")), "a string or a number")
-_ITEM = Leaf(frozenset(("string", "number", "boolean", "null")), "a string, a number, a boolean or nothing")
-_DURATION_TEXT = Leaf(frozenset(("string",)), "a duration like 10s or 1m30s, in quotes if need be")
-DURATION = Parsed(parse_duration, "bad-duration", _DURATION_TEXT)
-BYTES = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("number", "string")), "a size like 512m or a number of bytes"))
-WHOLE_BYTES = Parsed(
-    parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size like 512m or a number of bytes")
-)
-SIZE_TEXT = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("string",)), "a size like 512m, in quotes if need be"))
-TEXTS = ListOf(TEXT, unique=True)
-PLAIN_TEXTS = ListOf(TEXT)
-TEXT_OR_TEXTS = Either("a string or a list of strings", scalar=TEXT, seq=TEXTS)
-COMMAND = Either(
-    "a string or a list of strings",
-    scalar=Leaf(frozenset(("string", "null")), "a string or a list of strings"),
-    seq=PLAIN_TEXTS,
-)
-PAIRS = Either("a mapping or a list of NAME=VALUE", map=Table(_ITEM), seq=TEXTS)
-OPTIONS = Table(_WORD_OR_NUMBER)
-EXTRA_HOSTS = Either(
-    "a mapping or a list of HOST=IP",
-    map=Table(Either("an address or a list of addresses", scalar=TEXT, seq=PLAIN_TEXTS)),
-    seq=TEXTS,
-)
 
 
 def _record(
@@ -61,8 +63,8 @@ def _record(
 
 PORT = Either(
     "a port, HOST:CONTAINER text or a mapping",
-    scalar=_WORD_OR_NUMBER,
-    map=_record({"name": TEXT, "mode": TEXT, "host_ip": TEXT, "target": INT, "published": INT, "protocol": TEXT,
+    scalar=WORD_OR_NUMBER,
+    map=_record({"name": TEXT, "mode": TEXT, "host_ip": TEXT, "target": COUNT, "published": INT, "protocol": TEXT,
                  "app_protocol": TEXT}),
 )  # fmt: skip
 VOLUME = Either(
@@ -91,7 +93,7 @@ VOLUME = Either(
     ),
 )  # fmt: skip
 HEALTHCHECK = _record(
-    {"disable": BOOL, "interval": DURATION, "retries": NUMBER,
+    {"disable": BOOL, "interval": DURATION, "retries": TIMES,
      "test": Either("a string or a list of strings", scalar=TEXT, seq=PLAIN_TEXTS),
      "timeout": DURATION, "start_period": DURATION, "start_interval": DURATION}
 )  # fmt: skip
@@ -99,21 +101,23 @@ FILE_MOUNTS = ListOf(
     Either(
         "a name or a mapping",
         scalar=TEXT,
-        map=_record({"source": TEXT, "target": TEXT, "uid": TEXT, "gid": TEXT, "mode": NUMBER}, later="uid gid mode"),
+        map=_record({"source": TEXT, "target": TEXT, "uid": TEXT, "gid": TEXT, "mode": MODE}, later="uid gid mode"),
     )
 )
-ULIMITS = Table(
-    Either("a number or soft and hard", scalar=INT, map=_record({"hard": INT, "soft": INT}, "soft", "hard"))
+_LIMIT = Leaf(frozenset(("whole",)), "a whole number")
+_ULIMIT = Either(
+    "a number or soft and hard", scalar=_LIMIT, map=_record({"hard": _LIMIT, "soft": _LIMIT}, "soft", "hard")
 )
-DEVICE_REQUEST = {"capabilities": TEXTS, "count": INT, "device_ids": TEXTS, "driver": TEXT, "options": PAIRS}
+ULIMITS = Table(_ULIMIT, free=True)
+DEVICE_REQUEST = {"capabilities": TEXTS, "count": WHOLE, "device_ids": TEXTS, "driver": TEXT, "options": PAIRS}
 BUILD = Either(
     "a folder or a mapping",
     scalar=TEXT,
     map=_record(
         {
             "context": TEXT, "dockerfile": TEXT, "dockerfile_inline": TEXT, "entitlements": PLAIN_TEXTS, "args": PAIRS,
-            "ssh": PAIRS, "labels": PAIRS, "cache_from": PLAIN_TEXTS, "cache_to": PLAIN_TEXTS, "no_cache": BOOL,
-            "no_cache_filter": TEXT_OR_TEXTS, "additional_contexts": PAIRS, "network": TEXT, "provenance": BOOL,
+            "ssh": SSH, "labels": PAIRS, "cache_from": PLAIN_TEXTS, "cache_to": PLAIN_TEXTS, "no_cache": BOOL,
+            "no_cache_filter": TEXT_OR_TEXTS, "additional_contexts": CONTEXTS, "network": TEXT, "provenance": BOOL,
             "sbom": BOOL, "pull": BOOL, "target": TEXT, "shm_size": WHOLE_BYTES, "extra_hosts": EXTRA_HOSTS,
             "isolation": TEXT, "privileged": BOOL, "secrets": FILE_MOUNTS, "tags": PLAIN_TEXTS, "ulimits": ULIMITS,
             "platforms": PLAIN_TEXTS,
@@ -140,7 +144,7 @@ SERVICE_NETWORKS = Either(
     map=Table(
         Either(
             "a mapping or nothing",
-            scalar=_NOTHING,
+            scalar=NOTHING,
             map=_record(
                 {"aliases": TEXTS, "interface_name": TEXT, "ipv4_address": TEXT, "ipv6_address": TEXT,
                  "link_local_ips": TEXTS, "mac_address": TEXT, "driver_opts": OPTIONS,
@@ -164,12 +168,12 @@ ENV_FILE = Either(
     ),
 )
 _UPDATE = _record(
-    {"parallelism": INT, "delay": DURATION, "failure_action": TEXT, "monitor": DURATION, "max_failure_ratio": NUMBER,
+    {"parallelism": COUNT, "delay": DURATION, "failure_action": TEXT, "monitor": DURATION, "max_failure_ratio": NUMBER,
      "order": Text(("start-first", "stop-first"))}
 )  # fmt: skip
 DEPLOY = Either(
     "a mapping",
-    scalar=_NOTHING,
+    scalar=NOTHING,
     map=_record(
         {
             "mode": TEXT,
@@ -193,12 +197,14 @@ DEPLOY = Either(
                     ),
                 }
             ),
-            "restart_policy": _record({"condition": TEXT, "delay": DURATION, "max_attempts": INT, "window": DURATION}),
+            "restart_policy": _record(
+                {"condition": TEXT, "delay": DURATION, "max_attempts": COUNT, "window": DURATION}
+            ),
             "placement": _record(
                 {
                     "constraints": PLAIN_TEXTS,
                     "preferences": ListOf(_record({"spread": TEXT})),
-                    "max_replicas_per_node": INT,
+                    "max_replicas_per_node": COUNT,
                 }
             ),
         },
@@ -212,7 +218,7 @@ _HOOK_FIELDS: dict[str, Rule] = {
 HOOKS = ListOf(_record(_HOOK_FIELDS, "command"))
 _TRIGGER = _record(
     {
-        "path": TEXT, "target": TEXT, "ignore": TEXT_OR_TEXTS, "include": TEXT_OR_TEXTS, "initial_sync": BOOL,
+        "path": TEXT, "target": TEXT, "ignore": TEXT_OR_TEXTS, "include": TEXT_OR_TEXTS, "initial_sync": STRICT_BOOL,
         "action": Text(("rebuild", "sync", "restart", "sync+restart", "sync+exec")),
         "exec": _record(_HOOK_FIELDS, "command"),
     },
@@ -226,21 +232,28 @@ _NOT_BEFORE = (
 """What a container that runs before the service cannot have."""
 
 
-class _PreStart(Rule):
+class PreStart(Rule):
     """A container that runs before the service: almost a service itself."""
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
-        fields = {key: rule for key, rule in SERVICE.fields.items() if key not in _NOT_BEFORE}
-        return _record({**fields, "per_replica": BOOL}).check(node, path, context)
+        return BEFORE.check(node, path, context)
 
 
 _BLKIO = ListOf(_record({"path": TEXT, "rate": INT}, extensions=False))
 _PULL = re.compile(r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+")
 _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
+SERVICE_MODELS = Either(
+    "a list of models or a mapping",
+    seq=TEXTS,
+    map=Table(
+        Either("a mapping or nothing", scalar=NOTHING, map=_record({"endpoint_var": TEXT, "model_var": TEXT})),
+        _NAME,
+    ),
+)
 SERVICE = _record(
     {
-        "develop": Either("a mapping", scalar=_NOTHING, map=_record({"watch": ListOf(_TRIGGER)})),
+        "develop": Either("a mapping", scalar=NOTHING, map=_record({"watch": ListOf(_TRIGGER)})),
         "deploy": DEPLOY,
         "annotations": PAIRS,
         "attach": BOOL,
@@ -248,7 +261,8 @@ SERVICE = _record(
         "blkio_config": _record(
             {"device_read_bps": _BLKIO, "device_read_iops": _BLKIO, "device_write_bps": _BLKIO,
             "device_write_iops": _BLKIO,
-             "weight": INT, "weight_device": ListOf(_record({"path": TEXT, "weight": INT}, extensions=False))},
+             "weight": WEIGHT,
+             "weight_device": ListOf(_record({"path": TEXT, "weight": WEIGHT}, extensions=False))},
             extensions=False,
         ),
         "cap_add": TEXTS, "cap_drop": TEXTS, "cgroup": Text(("host", "private")), "cgroup_parent": TEXT,
@@ -265,21 +279,22 @@ SERVICE = _record(
         "device_cgroup_rules": TEXTS,
         "devices": ListOf(
             Either("a string or a mapping", scalar=TEXT,
-                   map=_record({"source": TEXT, "target": TEXT, "permissions": TEXT}, "source"))
+                   map=_record({"source": TEXT, "target": TEXT, "permissions": TEXT}, "source", "target"))
         ),
         "dns": TEXT_OR_TEXTS, "dns_opt": TEXTS, "dns_search": TEXT_OR_TEXTS, "domainname": TEXT,
         "entrypoint": COMMAND,
         "env_file": ENV_FILE,
         "label_file": Either("a path or a list of paths", scalar=TEXT, seq=PLAIN_TEXTS),
         "environment": PAIRS,
-        "expose": ListOf(_WORD_OR_NUMBER, unique=True),
+        "expose": ListOf(WORD_OR_WHOLE, unique=True),
         "extends": Either("a service name or a mapping", scalar=TEXT,
                           map=_record({"service": TEXT, "file": TEXT}, "service", extensions=False)),
-        "provider": _record({"type": TEXT, "options": Table(Anything())}, "type"),
+        "provider": _record({"type": TEXT, "options": Table(Either("a value or a list of values", scalar=OPTION,
+                                                                          seq=ListOf(OPTION)))}, "type"),
         "external_links": TEXTS,
         "extra_hosts": EXTRA_HOSTS,
-        "gpus": Either("all or a list", scalar=Text(("all",)), seq=ListOf(_record({**DEVICE_REQUEST}))),
-        "group_add": ListOf(_WORD_OR_NUMBER, unique=True),
+        "gpus": Either("all or a list", scalar=Text(("all",)), seq=ListOf(Record(DEVICE_REQUEST, lenient=True))),
+        "group_add": ListOf(WORD_OR_WHOLE, unique=True),
         "healthcheck": HEALTHCHECK,
         "hostname": TEXT, "image": TEXT, "init": BOOL, "ipc": TEXT, "isolation": TEXT,
         "labels": PAIRS,
@@ -289,15 +304,15 @@ SERVICE = _record(
         "mac_address": TEXT,
         "mem_limit": BYTES, "mem_reservation": WHOLE_BYTES, "mem_swappiness": WHOLE_BYTES, "memswap_limit": BYTES,
         "network_mode": TEXT,
-        "models": Either("a list of models or a mapping", seq=TEXTS, map=Table(Anything(), _NAME)),
+        "models": SERVICE_MODELS,
         "networks": SERVICE_NETWORKS,
         "oom_kill_disable": BOOL,
         "oom_score_adj": Leaf(frozenset(("integer", "string")), "a whole number", -1000, 1000),
-        "pid": Leaf(frozenset(("string", "null")), "a string"),
+        "pid": TEXT,
         "pids_limit": NUMBER,
         "platform": TEXT,
         "ports": ListOf(PORT),
-        "pre_start": ListOf(_PreStart()),
+        "pre_start": ListOf(PreStart()),
         "post_start": HOOKS, "pre_stop": HOOKS,
         "privileged": BOOL,
         "profiles": TEXTS,
@@ -307,25 +322,38 @@ SERVICE = _record(
         "secrets": FILE_MOUNTS,
         "sysctls": PAIRS, "stdin_open": BOOL,
         "stop_grace_period": DURATION,
-        "stop_signal": TEXT, "storage_opt": Table(Anything()), "tmpfs": TEXT_OR_TEXTS, "tty": BOOL, "ulimits": ULIMITS,
+        "stop_signal": TEXT, "storage_opt": STORAGE, "tmpfs": TEXT_OR_TEXTS, "tty": BOOL, "ulimits": ULIMITS,
         "use_api_socket": STRICT_BOOL, "user": TEXT, "uts": TEXT, "userns_mode": TEXT,
-        "volumes": ListOf(VOLUME),
+        "volumes": ListOf(VOLUME, unique=True),
         "volumes_from": TEXTS,
         "working_dir": TEXT,
     },
     later="develop annotations blkio_config cap_add cap_drop cgroup cgroup_parent cpu_count cpu_percent "
     "cpu_shares cpu_quota cpu_period cpu_rt_period cpu_rt_runtime cpus cpuset credential_spec device_cgroup_rules "
-    "devices dns dns_opt dns_search domainname label_file provider extra_hosts gpus group_add isolation logging "
+    "devices dns dns_opt dns_search domainname provider extra_hosts gpus group_add isolation logging "
     "mem_limit mem_reservation mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pids_limit "
     "pre_start post_start pre_stop privileged pull_refresh_after read_only runtime security_opt shm_size "
     "sysctls storage_opt ulimits use_api_socket uts userns_mode",
     dropped=SERVICE_KEYS,
 )  # fmt: skip
 
-_EXTERNAL = Either("true or false", scalar=BOOL, map=_record({"name": TEXT}, extensions=False))
+_LIMITS_BEFORE = Table(
+    Either("a number or soft and hard", scalar=INT, map=_record({"hard": INT, "soft": INT}, "soft", "hard")), free=True
+)
+BEFORE = _record(
+    {
+        **{key: rule for key, rule in SERVICE.fields.items() if key not in _NOT_BEFORE},
+        "ulimits": _LIMITS_BEFORE,
+        "pid": PID_BEFORE,
+        "per_replica": BOOL,
+    }
+)
+"""What runs before a service (`pre_start`)."""
+
+_EXTERNAL = Either("true or false", scalar=BOOL, map=_record({"name": TEXT}))
 NETWORK = Either(
     "a mapping or nothing",
-    scalar=_NOTHING,
+    scalar=NOTHING,
     map=_record(
         {
             "name": TEXT, "driver": TEXT, "driver_opts": OPTIONS,
@@ -343,7 +371,7 @@ NETWORK = Either(
 )  # fmt: skip
 VOLUME_DEFINITION = Either(
     "a mapping or nothing",
-    scalar=_NOTHING,
+    scalar=NOTHING,
     map=_record({"name": TEXT, "driver": TEXT, "driver_opts": OPTIONS, "external": _EXTERNAL, "labels": PAIRS}),
 )
 _FILE_OBJECT: dict[str, Rule] = {
@@ -352,42 +380,17 @@ _FILE_OBJECT: dict[str, Rule] = {
 }  # fmt: skip
 _NOT_FILES = "environment content external driver driver_opts template_driver"
 
-
-class _Top(Record):
-    """The whole file. Services that are not indented below `services:`, or have no such key, are one mistake."""
-
-    def check(self, node: Node, path: Path, context: Context) -> bool:
-        if isinstance(node, Map) and is_null(node.get("services")):
-            strays = [key for key, item in node.entries.items() if key not in self.fields and _looks_served(item)]
-            if strays:
-                given = "services" in node.entries
-                message = f'"{strays[0]}" stands beside "services:", not below it' if given else (
-                    f'"{strays[0]}" stands at the top level of the file; services stand below "services:"'
-                )  # fmt: skip
-                context.report.error("stray-service", message, node.key_span(strays[0]), (strays[0],), _INDENT)
-                for key in (*strays, "services"):
-                    node.drop(key)
-        return super().check(node, path, context)
-
-
-_INDENT = 'write "services:" at the left edge, and indent every service below it'
-
-
-def _looks_served(node: Node) -> bool:
-    return isinstance(node, Map) and bool(node.entries.keys() & {"image", "build", "extends"})
-
-
-TOP = _Top(
+TOP = Whole(
     {
         "version": TEXT,
         "name": TEXT,
         "include": ListOf(
             Either("a path or a mapping", scalar=TEXT,
-                   map=_record({"path": TEXT_OR_TEXTS, "env_file": TEXT_OR_TEXTS, "project_directory": TEXT},
-                   extensions=False))
+                   map=Record({"path": TEXT_OR_TEXTS, "env_file": TEXT_OR_TEXTS, "project_directory": WORD_OR_WHOLE},
+                   extensions=False, lenient=True))
         ),
         "services": Table(SERVICE, _NAME),
-        "models": Table(_record({"name": TEXT, "model": TEXT, "context_size": INT, "runtime_flags": PLAIN_TEXTS},
+        "models": Table(_record({"name": TEXT, "model": TEXT, "context_size": INTEGER, "runtime_flags": PLAIN_TEXTS},
         "model")),
         "networks": Table(NETWORK, _NAME),
         "volumes": Table(VOLUME_DEFINITION, _NAME),

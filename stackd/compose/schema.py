@@ -17,6 +17,8 @@ from stackd.compose.advice import kind_hint, text_hint
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq
 
+_OCTAL = re.compile(r"[-+]?[0-7]+")
+
 
 @dataclass(slots=True)
 class Context:
@@ -58,7 +60,9 @@ class Anything(Rule):
 
 @dataclass(frozen=True)
 class Leaf(Rule):
-    """A scalar of one of `types` (JSON schema's names), within bounds."""
+    """A scalar of one of `types` (JSON schema's names; "whole": a number written without a point; "octal": a text of
+    octal digits), within bounds.
+    """
 
     types: frozenset[str]
     wanted: str
@@ -84,11 +88,13 @@ class Leaf(Rule):
             case bool():
                 return "boolean" in self.types
             case int():
-                return "integer" in self.types or "number" in self.types
+                return not self.types.isdisjoint(("integer", "number", "whole"))
             case float():
                 if not math.isfinite(value):
                     return False
                 return "number" in self.types or ("integer" in self.types and value.is_integer())
+            case str() if "octal" in self.types:
+                return _OCTAL.fullmatch(value) is not None
             case _:
                 return "string" in self.types
 
@@ -173,7 +179,9 @@ class ListOf(Rule):
 
 @dataclass(frozen=True)
 class Record(Rule):
-    """A mapping with known keys. `later`: valid Compose that stackd does not carry out yet (a warning on its line)."""
+    """A mapping with known keys. `later`: valid Compose that stackd does not carry out yet (a warning on its line).
+    `lenient`: docker compose passes over unknown keys here, so they are a warning.
+    """
 
     fields: Mapping[str, Rule]
     required: tuple[str, ...] = ()
@@ -181,6 +189,7 @@ class Record(Rule):
     extensions: bool = True
     wanted: str = "a mapping"
     dropped: Mapping[str, str] = field(default_factory=dict)
+    lenient: bool = False
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
         if not isinstance(node, Map):
@@ -205,18 +214,19 @@ class Record(Rule):
     def _unknown(self, node: Map, key: str, path: Path, context: Context) -> None:
         owner = f'"{path[-1]}"' if path else "the top level of the file"
         hint = self.dropped.get(key) or nearest(key, self.fields)
-        context.report.error("unknown-key", f'{owner} has no key "{key}"', node.key_span(key), (*path, key), hint)
+        tell = context.report.warning if self.lenient else context.report.error
+        tell("unknown-key", f'{owner} has no key "{key}"', node.key_span(key), (*path, key), hint)
         node.drop(key)
 
 
 @dataclass(frozen=True)
 class Table(Rule):
-    """A mapping of names to `item`. A `pattern` restricts the names."""
+    """A mapping of names to `item`. A `pattern` restricts the names; `free`: what stands under `x-` may be anything."""
 
     item: Rule
     pattern: re.Pattern[str] | None = None
     wanted: str = "a mapping"
-    extensions: bool = False
+    free: bool = False
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
         if not isinstance(node, Map):
@@ -226,7 +236,7 @@ class Table(Rule):
                 message = f'"{key}" is not a name; letters, digits, ".", "_" and "-" make one'
                 context.report.error("bad-name", message, node.key_span(key), (*path, key))
                 node.drop(key)
-            elif not self.item.check(value, (*path, key), context):
+            elif not (self.free and key.startswith("x-")) and not self.item.check(value, (*path, key), context):
                 node.drop(key)
         return True
 

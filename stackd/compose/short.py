@@ -38,6 +38,8 @@ def parse_port(text: str) -> list[ShortPort]:
     if protocol not in ("tcp", "udp", "sctp"):
         raise ValueError("wants the protocol tcp, udp or sctp")
     first, last = _port_range(port)
+    if first == 0:
+        raise ValueError("publishes port 0, which is none")
     published = _port_range(host) if host else None
     if published is not None and last - first != published[1] - published[0] and last != first:
         raise ValueError("wants ranges of the same length on both sides")

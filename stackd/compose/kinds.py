@@ -1,0 +1,57 @@
+"""The kinds of values that many keys of a Compose file share: texts, numbers, sizes, lists, pairs.
+
+Law: a kind accepts what docker compose v5.6.1 accepts wherever it is used (oracle tests compare the verdicts).
+What this module does NOT do: know a key (`rules`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from stackd.compose.schema import Either, Leaf, ListOf, Parsed, Table, Text
+from stackd.compose.units import parse_bytes, parse_duration
+
+TEXT = Text()
+BOOL = Leaf(frozenset(("boolean", "string")), "true or false")
+STRICT_BOOL = Leaf(frozenset(("boolean",)), "true or false")
+INT = Leaf(frozenset(("integer", "string")), "a whole number")
+NUMBER = Leaf(frozenset(("number", "string")), "a number")
+NOTHING = Leaf(frozenset(("null",)), "nothing")
+WORD_OR_NUMBER = Leaf(frozenset(("string", "number")), "a string or a number")
+COUNT = Leaf(frozenset(("integer", "string")), "a whole number, 0 or more", 0)
+TIMES = Leaf(frozenset(("number", "string")), "a number, 0 or more", 0)
+WEIGHT = Leaf(frozenset(("integer",)), "a whole number, 0 or more", 0)
+WHOLE = Leaf(frozenset(("whole", "string")), "a whole number, without a point")
+WORD_OR_WHOLE = Leaf(frozenset(("string", "whole")), "a string or a whole number")
+MODE = Leaf(frozenset(("whole", "octal")), "an octal mode like 0440")
+OPTION = Leaf(frozenset(("string", "number", "boolean")), "a string, a number or a boolean")
+ITEM = Leaf(frozenset(("string", "number", "boolean", "null")), "a string, a number, a boolean or nothing")
+_DURATION_TEXT = Leaf(frozenset(("string",)), "a duration like 10s or 1m30s, in quotes if need be")
+DURATION = Parsed(parse_duration, "bad-duration", _DURATION_TEXT)
+BYTES = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("number", "string")), "a size like 512m or a number of bytes"))
+WHOLE_BYTES = Parsed(
+    parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size like 512m or a number of bytes")
+)
+SIZE_TEXT = Parsed(parse_bytes, "bad-size", Leaf(frozenset(("string",)), "a size like 512m, in quotes if need be"))
+TEXTS = ListOf(TEXT, unique=True)
+PLAIN_TEXTS = ListOf(TEXT)
+ASSIGNED = Text(pattern=re.compile("="), shape="NAME=VALUE")
+KEY = Text(pattern=re.compile("^default$|="), shape="default, or NAME=PATH")
+TEXT_OR_TEXTS = Either("a string or a list of strings", scalar=TEXT, seq=TEXTS)
+COMMAND = Either(
+    "a string or a list of strings",
+    scalar=Leaf(frozenset(("string", "null")), "a string or a list of strings"),
+    seq=PLAIN_TEXTS,
+)
+PAIRS = Either("a mapping or a list of NAME=VALUE", map=Table(ITEM), seq=TEXTS)
+OPTIONS = Table(WORD_OR_NUMBER)
+EXTRA_HOSTS = Either(
+    "a mapping or a list of HOST=IP",
+    map=Table(Either("an address or a list of addresses", scalar=TEXT, seq=PLAIN_TEXTS)),
+    seq=TEXTS,
+)
+SSH = Either("a mapping or a list of keys", map=Table(ITEM), seq=ListOf(KEY, unique=True))
+CONTEXTS = Either("a mapping or a list of NAME=PLACE", map=Table(TEXT), seq=ListOf(ASSIGNED, unique=True))
+STORAGE = Table(Leaf(frozenset(("string", "whole", "null")), "a string or a whole number"))
+PID_BEFORE = Leaf(frozenset(("string", "null")), "a string")
+INTEGER = Leaf(frozenset(("integer",)), "a whole number")
