@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from stackd.compose.explain import changed_fields
 from stackd.compose.report import REDACTED
+from stackd.core.desired import UNREADABLE
 from stackd.core.why import Known, explain
 from stackd.errors import RequestError, StateError
 from stackd.model.ids import ServiceName, StackName
@@ -125,7 +126,7 @@ def read_pins(
                 kept = journal.applied(override.stack)
                 store.set_pin(override.stack, revive(_numbered(override.stack, kept, override.value or 0)))
             except (StateError, RequestError) as error:
-                text = f"revision {override.value} cannot be read any more, so nothing is changed: {error}"
+                text = f"revision {override.value} {UNREADABLE}, so nothing is changed: {error}"
                 override = replace(override, reason=text)
                 history.add(override.stack, None, "override.unreadable", text, kind=override.kind.value)
         found.append(override)

@@ -121,6 +121,8 @@ async def test_a_pin_that_cannot_be_read_any_more_changes_nothing_and_says_so(tm
             (override,) = daemon.control.stack(APP).overrides
             assert "revision 1 cannot be read any more, so nothing is changed" in override.reason
             assert "cannot be read any more" in daemon.control.why(APP, WEB).headline
+            (service,) = daemon.control.stack(APP).services
+            assert "cannot be read any more" in service.detail
 
 
 async def test_rollback_of_what_is_not_kept_is_refused(tmp_path: Path) -> None:
