@@ -38,7 +38,18 @@ Cell = tuple[str, str]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _GOOD = {"running", "healthy", "completed", "succeeded"}
-_BAD = {"degraded", "invalid", "failed", "unhealthy", "crash_looping", "blocked", "frozen", "unknown", "exited"}
+_BAD = {
+    "degraded",
+    "invalid",
+    "failed",
+    "unhealthy",
+    "crash_looping",
+    "stuck",
+    "blocked",
+    "frozen",
+    "unknown",
+    "exited",
+}
 _QUIET = {"stopped", "held", "paused", "absent", "orphaned", "cancelled", "superseded"}
 
 

@@ -71,7 +71,10 @@ def stack_status(view: View, decision: Decision | None, applied: int, trouble: s
 
 
 _QUIET = (BlockerKind.STEP, BlockerKind.OBSERVATION)
-_BAD = (ServiceState.BACKING_OFF, ServiceState.CRASH_LOOPING, ServiceState.BLOCKED, ServiceState.UNHEALTHY)
+_BAD = (
+    ServiceState.STUCK, ServiceState.BACKING_OFF, ServiceState.CRASH_LOOPING, ServiceState.BLOCKED,
+    ServiceState.UNHEALTHY,
+)  # fmt: skip
 
 
 def _state(view: View, decision: Decision | None, trouble: str) -> tuple[StackState, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from stackd.core.backoff import is_crash_looping, next_health_restart
 from stackd.core.desired import Target, Want
 from stackd.core.ends import End, ended
-from stackd.core.hands import how_it_was_paused
+from stackd.core.hands import how_it_was_paused, instant
 from stackd.core.world import World
 from stackd.model.observed import ContainerState, Health, ObservedContainer
 from stackd.model.plan import (
@@ -41,7 +41,7 @@ def _judge(world: World, target: Target, steps: list[Step]) -> ServiceVerdict:
     containers = _containers(world, target)
     match target.want:
         case Want.STOP | Want.ABSENT:
-            return _judge_stopped(target, containers, steps)
+            return _judge_stopped(world, target, containers, steps)
         case Want.LEAVE:
             state = ServiceState.HELD if target.override is not None else _plain_state(world, target, containers)
             return ServiceVerdict(target.service, state, str(target.reason), settled=True, good=True)
@@ -65,8 +65,13 @@ def _containers(world: World, target: Target) -> list[ObservedContainer]:
     return found
 
 
-def _judge_stopped(target: Target, containers: list[ObservedContainer], steps: list[Step]) -> ServiceVerdict:
+def _judge_stopped(
+    world: World, target: Target, containers: list[ObservedContainer], steps: list[Step]
+) -> ServiceVerdict:
     if steps:
+        unstopped = _unstopped(world, target, steps)
+        if unstopped is not None:
+            return unstopped
         state = ServiceState.STOPPING if target.want is Want.STOP else ServiceState.REMOVING
         return ServiceVerdict(target.service, state, _first(steps) or str(target.reason))
     state = ServiceState.STOPPED if containers or target.override is not None else ServiceState.ABSENT
@@ -81,6 +86,9 @@ def _judge_pending(
     step = next((s for s in steps if not _merely_follows(s)), steps[0])
     stuck = _blocker(step.blocked_by, STUCK)
     failing = _blocker(step.blocked_by, FAILING)
+    unstopped = _unstopped(world, target, steps)
+    if unstopped is not None:
+        return unstopped
     detail = _first([step]) or str(step.op.reason)
     attempt = ledger.attempts
     if stuck is not None:
@@ -95,6 +103,19 @@ def _judge_pending(
         attempt = max(calls, default=attempt)
         return ServiceVerdict(target.service, state, failing.detail, attempt, failing.until)
     return ServiceVerdict(target.service, _pending_state(step, containers), detail, attempt)
+
+
+def _unstopped(world: World, target: Target, steps: list[Step]) -> ServiceVerdict | None:
+    """A container that the engine cannot stop: whatever is to come after it waits, and nothing runs beside it."""
+    for step in steps:
+        failure = world.view.failures.get(f"stop:{step.op.container}") if isinstance(step.op, StopContainer) else None
+        if failure is None:
+            continue
+        since = instant(world.now.wall - (world.now.mono - failure.first_at))
+        text = f"it cannot be stopped, {failure.count} times since {since}: {failure.message}"
+        due = next((b.until for b in step.blocked_by if b.kind is BlockerKind.BACKOFF), None)
+        return ServiceVerdict(target.service, ServiceState.STUCK, text, failure.count, due)
+    return None
 
 
 def _holds_health_restart(step: Step) -> bool:

@@ -56,7 +56,8 @@ class DesiredStack:
 class Failure:
     """Calls of one kind that went wrong in a row for one service (or network, volume): job results, an input.
 
-    `at` is the monotonic instant of the last answer, `fingerprint` the definition it was tried with.
+    `at` is the monotonic instant of the last answer, `first_at` of the first in the row,
+    `fingerprint` the definition it was tried with.
     """
 
     key: str
@@ -66,6 +67,7 @@ class Failure:
     kind: EngineErrorKind
     message: str
     fingerprint: str = ""
+    first_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,7 @@ class ServiceState(enum.StrEnum):
     CRASH_LOOPING = "crash_looping"
     BLOCKED = "blocked"
     STOPPING = "stopping"
+    STUCK = "stuck"
     REMOVING = "removing"
     ABSENT = "absent"
     UNKNOWN = "unknown"

@@ -28,7 +28,7 @@ from stackd.runtime.store import Store
 KEPT = 200
 """Operations that are over and still told about."""
 OVER = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED, OperationState.SUPERSEDED)
-_FAILING = (ServiceState.BLOCKED, ServiceState.BACKING_OFF, ServiceState.CRASH_LOOPING)
+_FAILING = (ServiceState.STUCK, ServiceState.BLOCKED, ServiceState.BACKING_OFF, ServiceState.CRASH_LOOPING)
 
 
 @dataclass(slots=True)

@@ -284,8 +284,10 @@ class Store:
         """An operation was answered badly, or not in time."""
         cell = self._finish(stack, op)
         before = cell.failures.get(key)
-        count = before.count + 1 if before is not None and before.fingerprint == fingerprint else 1
-        cell.failures[key] = Failure(key, service_of(op), count, self._mono(), error.kind, error.message, fingerprint)
+        again = before if before is not None and before.fingerprint == fingerprint else None
+        count, now = (again.count + 1 if again is not None else 1), self._mono()
+        first = again.first_at if again is not None else now
+        cell.failures[key] = Failure(key, service_of(op), count, now, error.kind, error.message, fingerprint, first)
         self._bump(cell)
 
     def ended(self, stack: StackName, op: Op) -> None:

@@ -20,8 +20,10 @@ from stackd.runtime.history import History
 _TOLD = (
     ServiceState.HEALTHY, ServiceState.UNHEALTHY, ServiceState.COMPLETED, ServiceState.EXITED, ServiceState.HELD,
     ServiceState.CRASH_LOOPING, ServiceState.BACKING_OFF, ServiceState.BLOCKED, ServiceState.STOPPED,
-    ServiceState.PAUSED, ServiceState.WAITING, ServiceState.RUNNING,
+    ServiceState.PAUSED, ServiceState.WAITING, ServiceState.RUNNING, ServiceState.STUCK,
 )  # fmt: skip
+_COUNTING = (ServiceState.BACKING_OFF, ServiceState.STUCK)
+"""States whose detail changes with each try: told once."""
 _TROUBLED = (ServiceState.CRASH_LOOPING, ServiceState.UNHEALTHY, ServiceState.HELD)
 _WELL = (ServiceState.RUNNING, ServiceState.HEALTHY)
 _WORDS = {"own": " (stopped by stackd)", "foreign": " (by another hand)", "engine": " (with the engine)"}
@@ -102,7 +104,7 @@ class Teller:
             )  # fmt: skip
 
     def _tell_service(self, view: View, decision: Decision, verdict: ServiceVerdict) -> None:
-        now = (verdict.state, verdict.detail if verdict.state is not ServiceState.BACKING_OFF else "")
+        now = (verdict.state, verdict.detail if verdict.state not in _COUNTING else "")
         quiet = verdict.state is ServiceState.RUNNING and verdict.detail
         if verdict.state in _TOLD and not quiet and self._states.get(verdict.service) != now:
             tail = f": {verdict.detail}" if verdict.detail else ""
