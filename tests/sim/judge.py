@@ -28,8 +28,8 @@ SIGHT = 90.0
 PROMPT = 10.0
 """How long a step that nothing blocks may go undone."""
 EXPLAINED = (
-    ServiceState.WAITING, ServiceState.BLOCKED, ServiceState.CRASH_LOOPING, ServiceState.BACKING_OFF, ServiceState.STUCK,
-    ServiceState.EXITED, ServiceState.HELD, ServiceState.STOPPED,
+    ServiceState.WAITING, ServiceState.BLOCKED, ServiceState.CRASH_LOOPING, ServiceState.BACKING_OFF,
+    ServiceState.STUCK, ServiceState.EXITED, ServiceState.HELD, ServiceState.STOPPED,
 )  # fmt: skip
 
 
