@@ -2,7 +2,7 @@
 BIN := .venv/bin
 BED := python3 -m tests.bed
 
-.PHONY: demo test lint types fresh bench chaos soak clean
+.PHONY: demo test lint types fresh bench chaos soak conformance clean
 
 demo: .venv/ready           ## the story of the README, on a real engine, in about a minute
 	@$(BIN)/python -m tests.demo
@@ -31,6 +31,9 @@ chaos: .venv/ready          ## ten minutes of faults on a real engine: kills, fr
 
 soak: .venv/ready           ## SEEDS stories of the simulation on all processors: make soak SEEDS=20000
 	@$(BIN)/python -m tests.sim --soak $(or $(SEEDS),20000)
+
+conformance: .venv/ready    ## the Compose files under CORPUS against the real docker compose: make conformance CORPUS=DIR
+	@$(BIN)/python -m tests.conformance $(CORPUS)
 
 clean:                      ## the bed's engine and what it stored, and the environment
 	$(BED) clean

@@ -151,7 +151,8 @@ def _asked(given: dict[str, object], flags: set[str]) -> Asked:
             )
             if flag in flags
         )
-        | ({"interpolate", "consistent"} if what == "variables" else set()),
+        | ({"interpolate", "consistent"} if what == "variables" else set())
+        | ({"env_files_merged"} if what in _LISTS[:4] else set()),
     )
 
 

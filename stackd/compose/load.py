@@ -33,7 +33,7 @@ from stackd.compose.schema import Context
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Json, Map, Scalar
 from stackd.compose.typed import Source, network_spec, service_spec, volume_spec
-from stackd.errors import Span
+from stackd.errors import Severity, Span
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.spec import Loaded, Project, ServiceSpec
 
@@ -46,6 +46,9 @@ _SECTIONS = {
     "configs": fields.FILE_OBJECT,
     "models": fields.MODEL,
 }
+
+_UNRESOLVED = frozenset(("bad-port", "bad-volume", "drive-letter", "unknown-option"))
+"""What a short text may seem to be while references are left in it."""
 
 
 @dataclass(slots=True)
@@ -108,9 +111,10 @@ def resolve(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str
         project = _specs(state, root, left_out) if inputs.normal and not report.failed else None
         for name, service in services(root) if not inputs.normal else ():
             struct(service, fields.SERVICE, At(("services", name), report))
-    if report.failed:
+    told = tuple(one for one in report.all() if inputs.interpolate or one.code not in _UNRESOLVED)
+    if any(one.severity is Severity.ERROR for one in told):
         root = project = None
-    loaded = Loaded(project, report.all(), tuple(state.reader.asked))
+    loaded = Loaded(project, told, tuple(state.reader.asked))
     return Resolved(loaded, root, state.name, state.variables, left_out, named)
 
 
@@ -173,10 +177,12 @@ def _definition(state: _Load) -> Map | None:
 def _completed(state: _Load, root: Map) -> None:
     """What a definition leaves unsaid, unless it is asked for as it is."""
     fold(root, state.report)
+    known = state.variables if state.inputs.interpolate else None
     if state.inputs.normal:
-        normalise(root, state.name, state.variables)
+        normalise(root, state.name, known)
+        root.put("name", Scalar(state.name, root.span))
     else:
-        look_up(root, state.variables)
+        look_up(root, known)
 
 
 def _variables(state: _Load) -> None:
@@ -233,7 +239,8 @@ def _name(state: _Load, roots: list[Map]) -> None:
 def _given_name(state: _Load, written: str, place: Span) -> str:
     """The project name that `name:` gives, "" when it gives none that can be used."""
     try:
-        name = normal_name(substitute(written, state.variables).text)
+        name = substitute(written, state.variables).text if state.inputs.interpolate else written
+        name = normal_name(name) if state.inputs.normal else name
     except TemplateError:
         return ""  # told where the tree is interpolated
     if not name:

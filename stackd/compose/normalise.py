@@ -46,19 +46,24 @@ def paths(root: Map, folder: str, home: str) -> None:
     _top_paths(root, around)
 
 
-def normalise(root: Map, name: str, variables: Variables) -> None:
-    """Complete the settled tree of the project `name` in place."""
+def normalise(root: Map, name: str, variables: Variables | None) -> None:
+    """Complete the settled tree of the project `name` in place; without `variables` references stay as written."""
     _networks(root)
     for _, service in services(root):
         _service(service, variables)
     _names(root, name)
 
 
-def look_up(root: Map, variables: Variables) -> None:
+def look_up(root: Map, variables: Variables | None) -> None:
     """The one thing that is done even where nothing is to be completed: names without value take their variable."""
     for _, service in services(root):
         if "environment" in service.entries:
             service.entries["environment"] = _looked_up(service.entries["environment"], variables, keep=True)
+    for section in ("networks", "volumes", "secrets", "configs") if variables is not None else ():
+        table = root.get(section)
+        for key, resource in table.entries.items() if isinstance(table, Map) else ():
+            if is_null(resource) and isinstance(table, Map):
+                table.entries[key] = Map({}, resource.span)
 
 
 def services(root: Map) -> Iterator[tuple[str, Map]]:
@@ -223,7 +228,7 @@ def _before(service: Map) -> None:
             hook.entries["networks"] = mine
 
 
-def _service(service: Map, variables: Variables) -> None:
+def _service(service: Map, variables: Variables | None) -> None:
     if text(service.get("pull_policy")) == "if_not_present":
         service.entries["pull_policy"] = Scalar("missing", service.entries["pull_policy"].span)
     build = service.get("build")
@@ -245,13 +250,15 @@ def _service(service: Map, variables: Variables) -> None:
     _implied(service)
 
 
-def _looked_up(node: Node, variables: Variables, *, keep: bool) -> Map:
-    """A table in which a name without value takes the project's variable of that name."""
+def _looked_up(node: Node, variables: Variables | None, *, keep: bool) -> Node:
+    """A table in which a name without value takes the project's variable of that name. None: as it is written."""
+    if variables is None and isinstance(node, Seq):
+        return Seq([item for item in node.items if keep or "=" in text(item)], node.span)
     found = pairs(node)
     for name, item in list(found.entries.items()):
         if not is_null(item):
             continue
-        given = variables.find(name)
+        given = variables.find(name) if variables is not None else None
         if given is not None:
             found.entries[name] = Scalar(given[0], item.span, given[1])
         elif not keep:

@@ -1,7 +1,9 @@
 """`python -m tests.conformance DIR`: every Compose file under DIR, read by stackd and by the real docker compose.
 
 Law: a file counts as the same when both accept it and make the same model and the same hashes of it, or both refuse it.
-Both see the same environment. Prints a line per mismatch, and the count at the end; exit code 1 when there is one.
+Both are asked on the command line (`stackd config --shell-env`, in this process) and see the same environment. What the
+real one takes but cannot print as JSON is compared as YAML. Prints a line per mismatch, and the count at the end; exit
+code 1 when there is one.
 What this module does NOT do: choose what is right: the real one is.
 """
 
@@ -17,13 +19,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackd.compose.load import StackInputs, canonical
 from stackd.compose.tree import Json
+from tests.oracle.cli import call
 from tests.oracle.compose import BINARY, unescaped
 
 HOME = "/home/someone"
 ENV = {"PATH": "/usr/bin:/bin", "HOME": HOME}
 TIMEOUT = 60.0
+YAML = "as YAML"
+"""The key of a model that is a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,16 @@ def theirs(path: Path) -> Outcome:
     try:
         answer = _run(path, "--format", "json")
         if answer.returncode != 0:
-            return Outcome(complaint=answer.stderr.strip() or "refused")
-        model = json.loads(answer.stdout)
+            if _run(path, "-q").returncode != 0:
+                return Outcome(complaint=answer.stderr.strip() or "refused")
+            model: Json = {YAML: _run(path).stdout}
+        else:
+            model = json.loads(answer.stdout)
         lines = _run(path, "--hash", "*").stdout.split("\n")
     except subprocess.TimeoutExpired:
         return Outcome(complaint="the real one does not come to an end")
     hashes = tuple(sorted((name, digest) for name, _, digest in (line.partition(" ") for line in lines if line)))
-    shown = {key: unescaped(value) for key, value in model.items() if not key.startswith("x-")}
-    return Outcome(shown, hashes)
+    return Outcome(unescaped(model), hashes)
 
 
 def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,15 +82,20 @@ def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def ours(path: Path) -> Outcome:
-    """The verdict of stackd, seeing the same environment as the real one."""
-    folder = path.parent.resolve()
-    inputs = StackInputs(folder, (folder / path.name,), folder / ".env", shell=True, explicit=True)
-    model, found = canonical(inputs, Path.read_bytes, ENV)
-    if model is None or found.project is None:
-        return Outcome(complaint="; ".join(map(str, found.diagnostics)) or "refused")
-    services = found.project.services.values()
-    return Outcome(model, tuple(sorted((str(one.name), one.hashes[0]) for one in services)))
+def ours(path: Path, *, yaml: bool = False) -> Outcome:
+    """The verdict of stackd, on the command line and in the same environment as the real one."""
+    words = ("config", "--shell-env", "-f", path.name)
+    answer = call(path.parent, ENV, *words, *(() if yaml else ("--format", "json")))
+    if answer.code != 0:
+        return Outcome(complaint=answer.err.strip() or "refused")
+    model: Json = {YAML: answer.out} if yaml else json.loads(answer.out)
+    lines = call(path.parent, ENV, *words, "--hash", "*").out.split("\n")
+    hashes = tuple(sorted((name, digest) for name, _, digest in (line.partition(" ") for line in lines if line)))
+    return Outcome(unescaped(model), hashes)
+
+
+def _as_yaml(real: Outcome) -> bool:
+    return isinstance(real.model, dict) and YAML in real.model
 
 
 def difference(mine: Outcome, real: Outcome) -> str:
@@ -115,12 +126,13 @@ def main() -> int:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("-v", "--verbose", action="store_true", help="show every file")
     options = parser.parse_args()
+    options.corpus = options.corpus.resolve()
     found = list(files(options.corpus))
     same = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, real in zip(found, pool.map(theirs, found), strict=True):
             try:
-                differs = difference(ours(path), real)
+                differs = difference(ours(path, yaml=_as_yaml(real)), real)
             except Exception as broken:
                 differs = f"stackd failed: {type(broken).__name__}: {broken}"
             same += not differs

@@ -40,6 +40,7 @@ services:
   db:
     image: db
     networks: {back: {aliases: [store]}}
+    ports: ["${PORT:-80}:80", "90:90"]
     pre_start: [{image: hook, command: prepare}]
   made:
     build: {context: ./made, args: [BARE, SET=1]}
