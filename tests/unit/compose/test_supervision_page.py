@@ -38,7 +38,8 @@ def knobs_in(name: str) -> set[str]:
 def test_the_block_on_restarts_means_what_it_says() -> None:
     policy = policy_of("Restarts")
     assert (policy.max_delay, policy.crashloop_after) == (300.0, 3)
-    assert (policy.success_exit_codes, policy.no_restart_exit_codes) == ({3}, {78})
+    assert policy.success_exit_codes == {3}
+    assert policy.no_restart_exit_codes == {78}
 
 
 def test_the_block_on_health_means_what_it_says() -> None:
