@@ -26,6 +26,8 @@ from stackd.model.spec import UnhealthyAction
 from stackd.model.view import ServiceState, ServiceVerdict
 
 STUCK = (BlockerKind.FINAL, BlockerKind.EXTERNAL)
+ONCE_MORE = 2
+"""So many stops must have failed before a container is called stuck: one may have met an engine that was busy."""
 FAILING = (BlockerKind.BACKOFF,)
 
 
@@ -109,7 +111,7 @@ def _unstopped(world: World, target: Target, steps: list[Step]) -> ServiceVerdic
     """A container that the engine cannot stop: whatever is to come after it waits, and nothing runs beside it."""
     for step in steps:
         failure = world.view.failures.get(f"stop:{step.op.container}") if isinstance(step.op, StopContainer) else None
-        if failure is None:
+        if failure is None or failure.count < ONCE_MORE:
             continue
         since = instant(world.now.wall - (world.now.mono - failure.first_at))
         text = f"it cannot be stopped, {failure.count} times since {since}: {failure.message}"

@@ -280,22 +280,22 @@ def _told(text: str, percent: float | None) -> str:
 
 
 def _targets(view: View, verb: Verb, services: tuple[ServiceName, ...]) -> frozenset[Incarnation]:
-    """The runs that a request does not accept as the last word."""
+    """The runs that a request does not accept as the last word. What runs may have ended since it was looked at."""
     containers = [one for one in ours(view) if not services or one.service in services]
     match verb:
         case Verb.RESTART:
             return frozenset(one.incarnation for one in containers)
         case Verb.START:
-            return frozenset(one.incarnation for one in containers if one.ended)
+            return frozenset(one.incarnation for one in containers)
         case Verb.UP:
             jobs = _one_shots(view)
-            return frozenset(one.incarnation for one in containers if one.ended and not _finished(one, jobs))
+            return frozenset(one.incarnation for one in containers if not _finished(one, jobs))
         case _:
             return frozenset()
 
 
 def _finished(container: ObservedContainer, jobs: set[ServiceName]) -> bool:
-    return container.service in jobs and container.exit_code == 0
+    return container.service in jobs and container.ended and container.exit_code == 0
 
 
 def _one_shots(view: View) -> set[ServiceName]:

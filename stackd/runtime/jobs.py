@@ -57,10 +57,11 @@ class Jobs:
 
     tools: Tools
     _jobs: dict[tuple[StackName, Op], _Job] = field(default_factory=dict)
+    _draining: bool = False
 
     def start(self, stack: StackName, ops: Iterable[Op]) -> None:
         """Begin operations; those in flight already are left alone."""
-        for op in ops:
+        for op in ops if not self._draining else ():
             if (stack, op) not in self._jobs:
                 self.tools.store.started(stack, op)
                 task = asyncio.create_task(self._run(stack, op), name=f"{type(op).__name__} {stack}/{service_of(op)}")
@@ -78,7 +79,8 @@ class Jobs:
         return {op: job.progress for (name, op), job in self._jobs.items() if name == stack and job.progress}
 
     async def drain(self, timeout: float) -> None:
-        """Let calls that were sent finish, at most `timeout` seconds; cancel everything else."""
+        """Let calls that were sent finish, at most `timeout` seconds; cancel the rest, and begin nothing more."""
+        self._draining = True
         tasks = [job.task for job in self._jobs.values()]
         for task in tasks:
             task.cancel()

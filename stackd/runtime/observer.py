@@ -72,9 +72,14 @@ class Observer:
     def attend(self, view: View, _decision: Decision) -> None:
         """A witness of decisions: look for the images of a definition that came into force without a file being read.
 
-        A rollback and its end are such; without this they would wait for the next resync.
+        A rollback and its end are such; without this they would wait for the next resync. Look also for a request: it
+        counts only what was seen after it was made.
         """
-        if view.observed is not None and _images_of(view) - view.observed.images.keys():
+        seen = view.observed
+        if seen is None:
+            return
+        asked = bool(view.requests) and any(at > seen.sent_at for at in view.answered.values())
+        if asked or _images_of(view) - seen.images.keys():
             self.look(view.stack)
 
     def look_everywhere(self) -> None:

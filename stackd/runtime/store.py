@@ -223,6 +223,9 @@ class Store:
         """All requests of the stack that are not done."""
         cell = self._cell(stack)
         if cell.requests != requests:
+            for request in requests:
+                if request not in cell.requests:  # what was seen before it says nothing of what it asks for
+                    cell.answered |= dict.fromkeys(request.services or (None,), self._mono())
             cell.requests = requests
             ids = {request.id for request in requests}
             cell.fetched = frozenset(one for one in cell.fetched if one[0] in ids or one[0].startswith("always:"))

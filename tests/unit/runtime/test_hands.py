@@ -12,11 +12,11 @@ from stackd.engine.base import CreateRequest
 from stackd.model.evidence import EventKind, Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ContainerState
-from stackd.model.override import Override, OverrideKind, Verb
+from stackd.model.override import OperationState, Override, OverrideKind, Verb
 from stackd.model.view import ServiceState
 from stackd.runtime import holds
 from stackd.translate import labels as label
-from tests.fake import Behaviour, Dialect
+from tests.fake import Behaviour, Dialect, Fault, FaultKind
 from tests.fake.engine import FakeEngine
 from tests.fake.values import FakeContainer
 from tests.unit.core.dsl import FOLDER, needs, service
@@ -285,3 +285,17 @@ async def test_a_signal_before_contact_broke_explains_no_stop_after_it(tmp_path:
         await stopping
         await until(lambda: box.runs == 2)
         assert not overrides(daemon)
+
+
+async def test_a_start_that_is_asked_for_before_the_end_was_seen_is_carried_out_all_the_same(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        box = (await up(daemon, "db"))["db"]
+        daemon.engine.fail("list_containers", Fault(FaultKind.ERROR_BEFORE), times=1000)
+        await daemon.engine.human_stop(box.id)
+        await until(lambda: scopes(daemon) == [DB])
+        seen = daemon.box(box.id)
+        assert seen is not None and seen.running  # the end is not seen yet
+        asked = await daemon.commands().submit(STACK, Verb.START, (DB,), "a test")
+        daemon.engine._faults.clear()
+        done = await daemon.commands().settled(asked.request.id, 20)
+        assert (done.state, done.changed, box.runs) == (OperationState.SUCCEEDED, True, 2)

@@ -10,11 +10,11 @@ import pytest
 from stackd.engine.base import CreateRequest
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId, ServiceName
-from stackd.model.plan import Reason, StopContainer, Why
+from stackd.model.plan import Op, Reason, StopContainer, Why
 from stackd.model.view import DesiredStack
 from tests.fake.engine import FakeEngine
 from tests.unit.core.dsl import project, service
-from tests.unit.runtime.world import STACK, running, until
+from tests.unit.runtime.world import STACK, Running, running, until
 
 
 async def test_a_stop_that_is_dropped_before_it_is_sent_condemns_nothing(
@@ -142,3 +142,18 @@ async def test_a_replacement_takes_over_the_volumes_that_the_image_declares(tmp_
         (new,) = engine.containers.values()
         after = daemon.box(new.id)
         assert after is not None and after.mounts == before.mounts
+
+
+async def test_nothing_is_begun_once_the_daemon_is_ending(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as daemon:
+        await daemon.jobs.drain(5)
+        daemon.load(service("web"))
+        await until(lambda: daemon.store.decision(STACK) is not None and bool(_frontier(daemon)))
+        assert not daemon.store.view(STACK).running
+        assert not engine.called("create_network")
+
+
+def _frontier(daemon: Running) -> tuple[Op, ...]:
+    decision = daemon.store.decision(STACK)
+    return decision.plan.frontier() if decision is not None else ()
