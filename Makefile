@@ -2,7 +2,7 @@
 BIN := .venv/bin
 BED := python3 -m tests.bed
 
-.PHONY: demo test lint types fresh bench chaos soak conformance clean
+.PHONY: demo test lint types fresh bench chaos soak conformance oracle clean
 
 demo: .venv/ready           ## the story of the README, on a real engine, in about a minute
 	@$(BIN)/python -m tests.demo
@@ -34,6 +34,10 @@ soak: .venv/ready           ## SEEDS stories of the simulation on all processors
 
 conformance: .venv/ready    ## the Compose files under CORPUS against the real docker compose: make conformance CORPUS=DIR
 	@$(BIN)/python -m tests.conformance $(CORPUS)
+
+oracle: .venv/ready         ## EXAMPLES generated projects, and every key with every kind of value, against docker compose
+	ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest -q -o timeout=7200 tests/oracle/test_generated.py
+	$(BIN)/python -m tests.oracle.probe
 
 clean:                      ## the bed's engine and what it stored, and the environment
 	$(BED) clean

@@ -310,6 +310,18 @@ def options(node: Node, place: Place) -> Json:
     return found
 
 
+def env_files(node: Node, place: Place) -> Json:
+    """The files of a container that runs before its service; JSON has `required` only where it is false."""
+    fields = (Field("path", text), Field("required", boolean, keep=True), Field("format", text))
+    found: list[Json] = []
+    for one in node.items if isinstance(node, Seq) else ():
+        shown = struct(one, fields, place) if isinstance(one, Map) else {}
+        if shown.get("required") is True and not place.whole:
+            shown.pop("required")
+        found.append(shown)
+    return found
+
+
 def device_count(node: Node, place: Place) -> Json:
     """A number of devices; `all` is -1."""
     return -1 if isinstance(node, Scalar) and str(node.value).lower() == "all" else integer(node, place)

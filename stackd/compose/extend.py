@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from stackd.compose.assemble import Assembly, Place
 
 
+_CHAIN = 200
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
     """The services of one file, and what its own `!reset` and `!override` forget."""
@@ -70,6 +73,12 @@ class _Extending:
         if step in chain:
             names = " -> ".join(one for _, one in (*chain, step))
             self._report.error("extends-cycle", f"services extend each other: {names}", ref.span, _path(name))
+            service.drop("extends")
+            return service
+        if len(chain) > _CHAIN:
+            self._report.error(
+                "too-big", f"more than {_CHAIN} services extend each other in a row", ref.span, _path(name)
+            )
             service.drop("extends")
             return service
         base = self.resolved(base_table, text(ref), (*chain, step))

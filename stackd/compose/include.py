@@ -25,6 +25,7 @@ from stackd.compose.tree import Map, Node, Path, Scalar, Seq, is_null
 if TYPE_CHECKING:
     from stackd.compose.assemble import Assembly, Place
 
+_CHAIN = 40
 _SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 
 
@@ -88,6 +89,10 @@ def _model(assembly: Assembly, entry: _Entry, place: Place) -> Map | None:
     files = tuple(_under(place.folder, str(path.value)) for path in entry.paths)
     if not files:
         _variables(assembly, entry, place.folder, place)
+        return None
+    if len(place.chain) > _CHAIN:
+        message = f"more than {_CHAIN} files include each other in a row"
+        report.error("too-big", message, entry.paths[0].span, ("include",))
         return None
     if files[0] in place.chain:
         message = f"{quote(entry.paths[0])} includes this file, directly or through others"

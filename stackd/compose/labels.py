@@ -1,6 +1,7 @@
 """A service's labels: what its label files give, under what it declares itself.
 
-Law: files in order, later ones win, the service's own `labels` win over all; a reference in a file sees earlier labels.
+Law: files in order, later ones win, the service's own `labels` win over all; a reference in a file sees the labels of
+earlier files first, then earlier lines.
 What this module does NOT do: read the disk (the caller gives `read`).
 """
 
@@ -27,7 +28,7 @@ def resolve_labels(service: Map, reader: Reader, secret_file: Path | None) -> No
             reader.report.error("missing-file", f"the label file {shown} does not exist", entry.span)
             continue
         earlier = {name: held.value for name, held in found.items()}
-        read = dotenv.parse(data, str(path), Variables({}), reader.report, earlier)
+        read = dotenv.parse(data, str(path), Variables(earlier), reader.report)
         hidden = path == secret_file
         found.update({name: dotenv.EnvValue(one.value, one.span, one.secret or hidden) for name, one in read.items()})
     if not found:

@@ -1,7 +1,8 @@
 """Laying one file over another, by Compose's rules (compose.md 4.4).
 
-Law: mappings merge by key, lists are appended, single values are replaced, an empty value changes nothing; the
-exceptions stand in one table. The winning text keeps its span. Both trees belong to the merge.
+Law: mappings merge by key, lists are appended but for what is there already, single values are replaced, an empty
+value changes nothing; the exceptions stand in one table. The winning text keeps its span. Both trees belong to the
+merge.
 What this module does NOT do: drop repeated list items (`unique`).
 """
 
@@ -47,13 +48,30 @@ def _nodes(base: Node, over: Node, path: Path, report: Report) -> Node:
         case Map() if isinstance(over, Map):
             return _mappings(base, over, path, report)
         case Seq() if isinstance(over, Seq):
-            return Seq([*base.items, *over.items], over.span)
+            return Seq(_appended(base.items, over.items), over.span)
         case Map() | Seq():
             message = f'"{path[-1]}" is {kind(base)} in {base.span}, so {kind(over)} cannot be laid over it'
             report.error("bad-merge", message, over.span, path)
             return base
         case Scalar():
             return over
+
+
+def _appended(base: list[Node], over: list[Node]) -> list[Node]:
+    """Both lists, without what stands in the first one already."""
+    known = {_content(item) for item in base}
+    return [*base, *(item for item in over if _content(item) not in known)]
+
+
+def _content(node: Node) -> object:
+    """What a node says, without where; equal for what Go calls deeply equal."""
+    match node:
+        case Scalar():
+            return type(node.value), node.value
+        case Seq():
+            return tuple(map(_content, node.items))
+        case Map():
+            return frozenset((key, _content(item)) for key, item in node.entries.items())
 
 
 def _mappings(base: Map, over: Map, path: Path, report: Report) -> Map:
@@ -104,7 +122,7 @@ def _table(node: Node, path: Path) -> Map:
 
 
 def _pairs(base: Node, over: Node, path: Path, report: Report) -> Node:
-    return Seq([*_sequence(base), *_sequence(over)], over.span)
+    return Seq(_appended(_sequence(base), _sequence(over)), over.span)
 
 
 def _sequence(node: Node) -> list[Node]:

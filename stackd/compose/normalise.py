@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stackd.compose.before import inherit
 from stackd.compose.expand import clean_path
 from stackd.compose.interpolate import to_bool
 from stackd.compose.remote import is_remote
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, any_secret, copied, is_null
+from stackd.compose.tree import Map, Node, Plain, Scalar, Seq, any_secret, is_null
 
 _WINDOWS = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
@@ -199,33 +200,12 @@ def _networks(root: Map) -> None:
             used = used or service.span
         elif "default" in node.entries:
             used = used or node.span
-        _before(service)
     if used is not None:
         table = root.get("networks")
         if not isinstance(table, Map):
             table = Map({}, used)
             root.entries["networks"] = table
         _default(table, "default", None)
-
-
-def _before(service: Map) -> None:
-    """What runs before a service has its image and stands on its networks, unless it says otherwise."""
-    for hook in items(service.get("pre_start")):
-        if not isinstance(hook, Map):
-            continue
-        image, networks, own = service.get("image"), service.get("networks"), hook.get("networks")
-        if image is not None:
-            hook.entries.setdefault("image", copied(image))
-        if isinstance(networks, Map):
-            mine = own if isinstance(own, Map) else Map({}, networks.span)
-            for key, item in networks.entries.items():
-                given = mine.get(key)
-                if isinstance(given, Map) and isinstance(item, Map):
-                    for word, value in item.entries.items():
-                        given.entries.setdefault(word, copied(value))
-                else:
-                    mine.entries[key] = copied(item)
-            hook.entries["networks"] = mine
 
 
 def _service(service: Map, variables: Variables | None) -> None:
@@ -247,6 +227,7 @@ def _service(service: Map, variables: Variables | None) -> None:
             target = mount.get("target")
             if isinstance(target, Scalar):
                 mount.entries["target"] = Scalar(clean_path(text(target)), target.span, target.secret)
+    inherit(service)
     _implied(service)
 
 

@@ -23,6 +23,7 @@ from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
 from stackd.errors import Span
 
 NODE_BUDGET = 100_000
+DEPTH = 100
 _STR_TAGS = frozenset(("!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"))
 
 
@@ -52,6 +53,7 @@ class _Raw:
     pairs: list[tuple[str, Span, _Raw]] | None = None
     items: list[_Raw] | None = None
     size: int = 1
+    depth: int = 0
 
 
 def parse(data: bytes, file: str, report: Report) -> list[Document]:
@@ -141,6 +143,7 @@ class _Builder:
         self._file = file
         self._anchors: dict[str, _Raw | None] = {}
         self._total = 0
+        self._level = 0
 
     def documents(self) -> list[Document]:
         found: list[Document] = []
@@ -158,6 +161,10 @@ class _Builder:
         mark = event.start_mark
         return Span(self._file) if mark is None else Span(self._file, mark.line + 1, mark.column + 1)
 
+    def _deep(self, depth: int, span: Span) -> None:
+        if depth > DEPTH:
+            raise _Refused("too-big", f"lists and mappings stand in each other more than {DEPTH} deep", span)
+
     def _spend(self, amount: int, span: Span) -> None:
         self._total += amount
         if self._total > NODE_BUDGET:
@@ -168,6 +175,9 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(str(event.anchor), span)
         self._spend(1, span)
+        if isinstance(event, yaml.CollectionStartEvent):
+            self._level += 1
+            self._deep(self._level, span)
         anchor: str | None = getattr(event, "anchor", None)
         if anchor is not None:
             self._anchors[anchor] = None
@@ -177,6 +187,8 @@ class _Builder:
             raw = self._sequence(span, event.tag or "")
         else:
             raw = self._mapping(span, getattr(event, "tag", None) or "")
+        if isinstance(event, yaml.CollectionStartEvent):
+            self._level -= 1
         if anchor is not None:
             self._anchors[anchor] = raw
         return raw
@@ -189,6 +201,7 @@ class _Builder:
         if raw is None:
             raise _Refused("bad-yaml", f"the anchor &{anchor} contains itself", span)
         self._spend(raw.size, span)
+        self._deep(self._level + raw.depth, span)
         return raw
 
     def _scalar(self, event: yaml.ScalarEvent, span: Span) -> _Raw:
@@ -203,7 +216,8 @@ class _Builder:
             items.append(self._node(event))
         size = 1 + sum(item.size for item in items)
         kept = [item.node for item in items if item.tag != "!reset"]
-        return _Raw(Seq(kept, span), tag, items=items, size=size)
+        depth = 1 + max((item.depth for item in items), default=0)
+        return _Raw(Seq(kept, span), tag, items=items, size=size, depth=depth)
 
     def _mapping(self, span: Span, tag: str) -> _Raw:
         pairs: list[tuple[str, Span, _Raw]] = []
@@ -225,7 +239,8 @@ class _Builder:
                 node.put(key, value.node, place)
         for value in merged:
             self._merge(node, value, pairs)
-        return _Raw(node, tag, pairs=pairs, size=size)
+        depth = 1 + max((value.depth for _, _, value in pairs), default=0)
+        return _Raw(node, tag, pairs=pairs, size=size, depth=depth)
 
     def _key(self, event: yaml.Event) -> tuple[str, Span]:
         span = self._span(event)
