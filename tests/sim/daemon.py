@@ -14,6 +14,7 @@ from stackd.model.view import DesiredStack, HostFacts, Ledger, Now
 from stackd.runtime.applied import AppliedRevisions
 from stackd.runtime.crashes import Crashes
 from stackd.runtime.history import History
+from stackd.runtime.host import HostWatch
 from stackd.runtime.intake import Inlets, Intake
 from stackd.runtime.intents import Intents, definition_of
 from stackd.runtime.jobs import Jobs, Tools
@@ -61,8 +62,10 @@ class SimDaemon:
         self.jobs = Jobs(tools)
         applied = AppliedRevisions(self.journal, self.history, SourceSettings((), {}), clock)
         crashes = Crashes(engine, self.journal, self.history, clock, nothing)
-        witnesses = (crashes.look, applied.look, self.observer.attend)
-        self.stacks = Stacks(Loop(self.store, self.jobs, self.intents, self.journal, self.history, clock, witnesses))
+        self.host = HostWatch(self.store, self.history, lambda: Now(loop.time(), EPOCH + loop.time()), loop.boottime)
+        witnesses = (crashes.look, applied.look, self.host.note, self.observer.attend)
+        parts = (self.store, self.jobs, self.intents, self.journal, self.history, clock, witnesses, self.host.check)
+        self.stacks = Stacks(Loop(*parts))
         self.intake = Intake(Inlets(engine, self.store, self.observer, self.intents, clock))
         self._contents = contents
         self._task: asyncio.Task[None] | None = None
@@ -76,10 +79,11 @@ class SimDaemon:
     async def _live(self, desired: DesiredStack) -> None:
         self._restore()
         intake = asyncio.create_task(self.intake.run())
+        watch = asyncio.create_task(self.host.run())
         await asyncio.sleep(LOADING)
         self.publish(desired)
         self.store.update_host(sources_loaded=True)
-        await intake
+        await asyncio.gather(intake, watch)
 
     def _restore(self) -> None:
         found = self._contents

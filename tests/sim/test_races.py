@@ -10,6 +10,7 @@ from stackd.model.ids import ServiceName
 from stackd.model.spec import DependencyCondition, HealthCheck, RestartPolicy, ServiceSpec
 from tests.fake import Behaviour, Dialect, Fault, FaultKind
 from tests.fake.values import FakeContainer
+from tests.sim.daemon import EPOCH
 from tests.sim.play import Play, perform
 from tests.sim.story import Act, Neighbour, Story
 from tests.unit.core.dsl import needs, service
@@ -122,6 +123,26 @@ def test_an_unhealthy_service_is_restarted_and_its_own_stop_is_no_hold() -> None
     policy = RestartPolicy()
     show = staged((20, "sick", "a"), services=(service("a", healthcheck=CHECKED, restart=policy),))
     assert (box(show, "a").runs, held(show)) == (2, [])
+
+
+@pytest.mark.parametrize(("slept", "begins"), [(0.0, 20.0), (3600.0, 80.0)])
+def test_no_service_is_restarted_for_its_health_within_a_minute_after_a_suspend(slept: float, begins: float) -> None:
+    def prepare(show: Play) -> None:
+        show.loop.call_later(19.0, show.loop.suspend, slept)
+
+    checked = service("a", healthcheck=CHECKED)
+    show = staged((20, "sick", "a"), (110, "well", "b"), services=(checked, service("b")), prepare=prepare)
+    (stop,) = [call.at for call in show.engine.called("stop_container")]
+    assert begins - 2 <= stop - show.begun <= begins + 10
+    assert box(show, "a").runs == 2
+
+
+def test_what_crashed_is_started_again_at_once_after_a_suspend() -> None:
+    def prepare(show: Play) -> None:
+        show.loop.call_later(19.0, show.loop.suspend, 3600.0)
+
+    show = staged((25, "crash", "b"), prepare=prepare)
+    assert 25 <= box(show, "b").started_at - EPOCH - show.begun < 30
 
 
 @pytest.mark.parametrize("after", [0.0, 0.05, 1.0, 2.05, 2.3])

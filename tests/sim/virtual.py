@@ -34,6 +34,7 @@ class _Selector(selectors.DefaultSelector):
         super().__init__()
         self.now = 1000.0
         self.turns = 0
+        self.slept = 0.0
         self.each: Callable[[float], None] = lambda now: None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -62,6 +63,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._clockwork.now
+
+    def boottime(self) -> float:
+        """The clock that goes on while the machine sleeps; `time` stands still then."""
+        return self._clockwork.now + self._clockwork.slept
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps for so long, and has just woken up."""
+        self._clockwork.slept += seconds
 
     def each_turn(self, look: Callable[[float], None]) -> None:
         """Call `look` with the clock before every turn: between two turns every task stands at an await."""
