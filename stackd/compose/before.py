@@ -22,7 +22,7 @@ def inherit(service: Map) -> None:
     for at, hook in enumerate(hooks.items):
         if isinstance(hook, Map):
             base = copied(Map(dict(kept), service.span, dict(service.keys)))
-            whole = merge.lay(base, hook, ("services", "pre_start"), Report())
+            whole = merge.lay(base, hook, ("services", ""), Report())
             if isinstance(whole, Map):
                 whole.span = hook.span
                 hooks.items[at] = whole

@@ -114,8 +114,18 @@ class _Walk:
         self._variables = variables
         self._report = report
         self._strict = strict
+        self._shared: dict[int, Node] = {}
 
     def node(self, node: Node, path: Path, trie: _Trie | _Cast | None) -> Node:
+        """A copy of `node`. Below an extension field at the top level what is shared stays shared."""
+        if len(path) < 2 or not path[0].startswith("x-"):
+            return self._copy(node, path, trie)
+        known = self._shared.get(id(node))
+        if known is None:
+            known = self._shared[id(node)] = self._copy(node, path, None)
+        return known
+
+    def _copy(self, node: Node, path: Path, trie: _Trie | _Cast | None) -> Node:
         match node:
             case Map():
                 under = trie if isinstance(trie, dict) else {}

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from stackd.compose.report import Report
 from stackd.compose.scalars import go_text
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, is_null, kind, matches
+from stackd.compose.unique import has_keys
 
 _Merger: TypeAlias = "Callable[[Node, Node, Path, Report], Node]"
 
@@ -48,7 +49,7 @@ def _nodes(base: Node, over: Node, path: Path, report: Report) -> Node:
         case Map() if isinstance(over, Map):
             return _mappings(base, over, path, report)
         case Seq() if isinstance(over, Seq):
-            return Seq(_appended(base.items, over.items), over.span)
+            return Seq(_appended(base.items, over.items, path), over.span)
         case Map() | Seq():
             message = f'"{path[-1]}" is {kind(base)} in {base.span}, so {kind(over)} cannot be laid over it'
             report.error("bad-merge", message, over.span, path)
@@ -57,8 +58,10 @@ def _nodes(base: Node, over: Node, path: Path, report: Report) -> Node:
             return over
 
 
-def _appended(base: list[Node], over: list[Node]) -> list[Node]:
-    """Both lists, without what stands in the first one already."""
+def _appended(base: list[Node], over: list[Node], path: Path) -> list[Node]:
+    """Both lists; items without keys (`unique` looks at keys) only if the first list has no equal one."""
+    if has_keys(path):
+        return [*base, *over]
     known = {_content(item) for item in base}
     return [*base, *(item for item in over if _content(item) not in known)]
 
@@ -122,7 +125,7 @@ def _table(node: Node, path: Path) -> Map:
 
 
 def _pairs(base: Node, over: Node, path: Path, report: Report) -> Node:
-    return Seq(_appended(_sequence(base), _sequence(over)), over.span)
+    return Seq(_appended(_sequence(base), _sequence(over), path), over.span)
 
 
 def _sequence(node: Node) -> list[Node]:

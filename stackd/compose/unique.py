@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from stackd.compose.scalars import go_text
 from stackd.compose.short import parse_volume
-from stackd.compose.tree import Map, Node, Path, Scalar, Seq
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq, matches
 
 _Key: TypeAlias = "Callable[[Node], str]"
 
@@ -25,6 +25,12 @@ def unique(root: Map) -> None:
             if isinstance(resource, Map):
                 for path, key in rules:
                     _apply(resource, path, key)
+
+
+def has_keys(path: Path) -> bool:
+    """Whether the items of the list at `path` replace each other by a key. A nameless service's never do."""
+    rules = _RULES.get(path[0], ()) if len(path) > 2 and path[1] else ()
+    return any(matches(path[2:], pattern) for pattern, _ in rules)
 
 
 def _apply(node: Node | None, path: Path, key: _Key) -> None:

@@ -2,8 +2,8 @@
 
 Law: the dialect is go-yaml v4's as docker compose uses it (compose.md 4.6): scalars by `scalars.resolve`, duplicate
 keys are an error, an anchor may be given again (the later one counts), `<<` takes a mapping or a list of mappings, and
-a document that unfolds to more than 100 000 nodes is refused. `!reset` and `!override` are noted by path, for the
-merge.
+a document that unfolds to more than 100 000 nodes is refused; extension fields at the top level stay folded, and may
+stand for a million. `!reset` and `!override` are noted by path, for the merge.
 What this module does NOT do: interpolate, or know any key of Compose.
 """
 
@@ -23,7 +23,9 @@ from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
 from stackd.errors import Span
 
 NODE_BUDGET = 100_000
+SHARED_BUDGET = 1_000_000
 DEPTH = 100
+_NOTED = ("!reset", "!override")
 _STR_TAGS = frozenset(("!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"))
 
 
@@ -54,6 +56,7 @@ class _Raw:
     items: list[_Raw] | None = None
     size: int = 1
     depth: int = 0
+    noted: bool = False
 
 
 def parse(data: bytes, file: str, report: Report) -> list[Document]:
@@ -142,14 +145,15 @@ class _Builder:
         self._next: Callable[[], yaml.Event] = CParser(text).get_event  # type: ignore[assignment]
         self._file = file
         self._anchors: dict[str, _Raw | None] = {}
-        self._total = 0
+        self._total = self._shared = 0
         self._level = 0
+        self._extension = False
 
     def documents(self) -> list[Document]:
         found: list[Document] = []
         while not isinstance(event := self._next(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
-                self._anchors, self._total = {}, 0
+                self._anchors, self._total, self._shared = {}, 0, 0
                 raw = self._node(self._next())
                 document = Document(raw.node)
                 _note(raw, (), document)
@@ -200,7 +204,11 @@ class _Builder:
         raw = self._anchors[anchor]
         if raw is None:
             raise _Refused("bad-yaml", f"the anchor &{anchor} contains itself", span)
-        self._spend(raw.size, span)
+        if self._extension:  # nothing there is unfolded until somebody wants to see it
+            self._shared += raw.size
+            self._spend(1 if self._shared <= SHARED_BUDGET else NODE_BUDGET, span)
+        else:
+            self._spend(raw.size, span)
         self._deep(self._level + raw.depth, span)
         return raw
 
@@ -217,7 +225,8 @@ class _Builder:
         size = 1 + sum(item.size for item in items)
         kept = [item.node for item in items if item.tag != "!reset"]
         depth = 1 + max((item.depth for item in items), default=0)
-        return _Raw(Seq(kept, span), tag, items=items, size=size, depth=depth)
+        noted = any(item.noted or item.tag in _NOTED for item in items)
+        return _Raw(Seq(kept, span), tag, items=items, size=size, depth=depth, noted=noted)
 
     def _mapping(self, span: Span, tag: str) -> _Raw:
         pairs: list[tuple[str, Span, _Raw]] = []
@@ -226,7 +235,9 @@ class _Builder:
         size = 1
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key, place = self._key(event)
+            self._extension = self._extension or (self._level == 1 and key.startswith("x-"))
             value = self._node(self._next())
+            self._extension = self._extension and self._level > 1
             size += value.size + 1
             if key == "<<" and isinstance(event, yaml.ScalarEvent) and not event.style:
                 merged.append(value)
@@ -240,7 +251,8 @@ class _Builder:
         for value in merged:
             self._merge(node, value, pairs)
         depth = 1 + max((value.depth for _, _, value in pairs), default=0)
-        return _Raw(node, tag, pairs=pairs, size=size, depth=depth)
+        noted = any(value.noted or value.tag in _NOTED for _, _, value in pairs)
+        return _Raw(node, tag, pairs=pairs, size=size, depth=depth, noted=noted)
 
     def _key(self, event: yaml.Event) -> tuple[str, Span]:
         span = self._span(event)
@@ -287,6 +299,8 @@ def _note(raw: _Raw, path: Path, document: Document) -> None:
         return
     if raw.tag == "!override":
         document.overrides.append(path)
+    if not raw.noted:
+        return
     for key, _, value in raw.pairs or ():
         _note(value, (*path, key), document)
     for index, item in enumerate(raw.items or ()):
