@@ -76,7 +76,7 @@ def _is_done(world: World, plan: Plan, request: Request) -> bool:
     if left if not scope else left & scope:
         return False
     answered = [at for name, at in world.view.answered.items() if not scope or name in scope]
-    return all(world.seen.sent_at >= at for at in answered)
+    return all(world.seen.sent_at >= at for at in (*answered, world.view.host.contact_at))
 
 
 def _unserved(world: World, request: Request, container: ObservedContainer) -> bool:

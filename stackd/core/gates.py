@@ -10,6 +10,7 @@ from typing import assert_never
 from stackd.core.backoff import in_words, next_call
 from stackd.core.desired import Want
 from stackd.core.ends import End, awaited_stop, ended, is_answered
+from stackd.core.ownership import foreign
 from stackd.core.sharing import made_from, namespaces
 from stackd.core.slots import Slot
 from stackd.core.world import World
@@ -45,6 +46,8 @@ def observation_gate(world: World, service: ServiceName | None) -> Blockers:
     """After an answer, look first: an observation sent before it shows the past. One call per service at a time."""
     if any(service_of(op) == service for op in world.view.running):
         return (Blocker(BlockerKind.STEP, "the step before is under way"),)
+    if world.seen.sent_at < world.view.host.contact_at:
+        return (Blocker(BlockerKind.OBSERVATION, "looking at what the engine has, now that it is back"),)
     answered = world.view.answered.get(service)
     if answered is not None and world.seen.sent_at < answered:
         return (Blocker(BlockerKind.OBSERVATION, "looking at what the last step did"),)
@@ -110,6 +113,15 @@ def resource_gate(world: World, spec: ServiceSpec) -> Blockers:
         if not any(slot.current is not None for slot in world.slots_of(parent)):
             blockers.append(Blocker(BlockerKind.DEPENDENCY, f"waiting for {parent}'s container"))
     return tuple(blockers)
+
+
+def name_gate(world: World, name: str) -> Blockers:
+    """A name is free, or ours, or waited for: another hand's container of this project may bear it."""
+    for container in foreign(world.view):
+        if container.name == name:
+            text = f"waiting for the name {name}: a container that is not stackd's has it"
+            return (Blocker(BlockerKind.EXTERNAL, text),)
+    return ()
 
 
 def _missing(noun: str, name: str, external: bool) -> Blocker:

@@ -9,7 +9,8 @@ from stackd.core.backoff import cause_in_words, duration, next_health_restart, n
 from stackd.core.desired import Target
 from stackd.core.ends import End, ended, is_answered
 from stackd.core.follow import followed
-from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, resource_gate
+from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, name_gate, resource_gate
+from stackd.core.ownership import ours
 from stackd.core.slots import Slot, is_finished_job
 from stackd.core.world import World
 from stackd.model.ids import ContainerId
@@ -117,6 +118,7 @@ def _replace(world: World, spec: ServiceSpec, slot: Slot, image: Blockers) -> li
     name = _free_name(world, slot, final)
     gates = (
         *image,
+        *name_gate(world, name),
         *resource_gate(world, spec),
         *absent_evidence_gate(world, spec.name),
         *_paused_gate(slot),
@@ -184,8 +186,8 @@ def _rename(world: World, spec: ServiceSpec, slot: Slot, settled: Blockers) -> l
     final = final_name(world, spec, slot.number)
     if slot.current.name == final or not slot.current.replaces:
         return []
-    gates = settled
-    if any(other.name == final for other in world.seen.containers):
+    gates = (*settled, *name_gate(world, final))
+    if any(other.name == final for other in ours(world.view)):
         gates = (*gates, _after("the old container is removed"))
     gates = (*gates, *failure_gate(world, f"rename:{slot.current.id}", final))
     why = Reason(Why.REPLACED, "it takes over the name of the one it replaces")

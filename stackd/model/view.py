@@ -76,13 +76,14 @@ class HostFacts:
 
     `storm` says in words why the host is suspected, "" = it is not (supervision.md, storm guard).
     `engine_started_at` and `engine_lost_at` (the last moment at which contact broke) are wall clock, 0.0 = unknown;
-    `health_ignored_until` is monotonic.
+    `health_ignored_until` and `contact_at`, the beginning of the present contact, are monotonic.
     """
 
     instance: InstanceName
     roots: tuple[str, ...] = ()
     engine_up: bool = False
     engine_epoch: int = 0
+    contact_at: float = 0.0
     engine_started_at: float = 0.0
     engine_lost_at: float = 0.0
     api_version: tuple[int, int] = (1, 41)

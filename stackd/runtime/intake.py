@@ -89,6 +89,7 @@ class Intake:
             self._in.store.update_host(
                 engine_up=True,
                 engine_epoch=self._in.store.host.engine_epoch + 1,
+                contact_at=self._in.clock().mono,
                 engine_started_at=info.started_at,
                 api_version=info.api_version,
             )

@@ -137,7 +137,8 @@ class Store:
         if cell.observed is not None and observed.sent_at < cell.observed.sent_at:
             return
         same = cell.observed == observed
-        waited = any(at > (cell.observed.sent_at if cell.observed else 0.0) for at in cell.answered.values())
+        before = cell.observed.sent_at if cell.observed else 0.0
+        waited = any(at > before for at in (*cell.answered.values(), self._host.contact_at))
         cell.observed = observed
         self._forget_gone(cell, observed)
         if not same or waited:

@@ -121,6 +121,8 @@ class Judge:
                 return
             case ServiceState.WAITING if self._waits(spec):
                 return
+            case ServiceState.BLOCKED if self._taken(spec) and "waiting for the name" in detail:
+                return
             case _:
                 self.engine.note(f"{spec.name} is {state}: {detail}")
 
@@ -135,8 +137,14 @@ class Judge:
         return (
             spec.name in held
             or spec.name in self.play.story.doomed
+            or self._taken(spec)
             or any(self._may_rest(spec, container) for container in mine)
         )
+
+    def _taken(self, spec: ServiceSpec) -> bool:
+        """Whether another's container has a name that it needs."""
+        wanted = {f"app-{spec.name}-{number}" for number in range(1, spec.scale + 1)}
+        return any(c.name in wanted and not self.engine.is_ours(c) for c in self.engine.containers.values())
 
     def _may_rest(self, spec: ServiceSpec, container: FakeContainer) -> bool:
         """Whether it ended for good: given up by its policy, or with 0 by itself, or so for all that anybody knows."""

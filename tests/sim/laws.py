@@ -26,7 +26,8 @@ GRACE = 12.0
 READ_AGAIN = 1.0
 """A service that is missing from its file counts as gone only when that was read twice."""
 MOST_STARTS = 12
-"""Starts of one service within a minute; a service in a crash loop has fewer."""
+"""Starts within a minute of a service that needs no other; in a crash loop there are fewer. (A dependency that recovers
+lets what failed with it begin anew, so there is no such bound for the others.)"""
 HOLD_GRACE = 1.5
 """A call that was under way or waited its turn when a hold came into force."""
 
@@ -198,13 +199,14 @@ class WatchedEngine(FakeEngine):
         return found
 
     def _check_pace(self, service: ServiceName) -> None:
-        """A service that dies again and again is started ever more slowly; who edits it or asks for it begins anew."""
+        """A service that dies again and again is started ever more slowly; edit, request or new engine begin anew."""
         now = self.witness.started[service]
-        anew = max(now - 60, self.witness.asked.get(service, 0.0), self.witness.definitions[-1][0])
+        booted = self.booted_at - EPOCH
+        anew = max(now - 60, booted, self.witness.asked.get(service, 0.0), self.witness.definitions[-1][0])
         runs = [at for at in self.witness.runs.get(service, []) if at > anew] + [now]
         self.witness.runs[service] = runs
         spec = self.witness.project.services.get(service)
-        if len(runs) == MOST_STARTS * (spec.scale if spec is not None else 1):
+        if spec is not None and not spec.depends_on and len(runs) == MOST_STARTS * spec.scale:
             self.note(f"{service} was started {len(runs)} times within a minute")
 
     def _check_finished(self, container: FakeContainer) -> None:
@@ -281,9 +283,12 @@ def strangers(engine: WatchedEngine) -> dict[ContainerId, tuple[str, float, str]
 
 
 def false_holds(witness: Witness, overrides: list[tuple[ServiceName | None, OverrideKind, str]]) -> list[str]:
-    """Holds in the engine's name for services that no person has touched there."""
+    """Holds in the engine's name for services that no person has touched there.
+
+    A stop of our own that was under way when all was forgotten looks like another hand's.
+    """
     theirs = [service for service, kind, by in overrides if kind is OverrideKind.HELD and by == "docker"]
-    stops = witness.human_stops
+    stops = witness.human_stops | (witness.asked.keys() if witness.amnesia else set())
     false = [one for one in theirs if (one not in stops if one is not None else not stops)]
     return [f"{service or 'the stack'} is held though nobody stopped it" for service in false]
 

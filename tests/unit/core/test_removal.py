@@ -110,7 +110,7 @@ def test_one_off_runs_and_hooks_are_never_touched() -> None:
 def test_a_container_of_compose_is_ours_only_from_the_stacks_own_folder() -> None:
     toy = Toy(service("web")).settle()
     toy.alter("web", instance="", working_dir="/elsewhere")
-    before = toy.box("web")
+    before = toy.put(replace(toy.box("web"), name="theirs"))
     toy.edit(service("web", version="2"))
     assert [words(op) for op in toy.decide().plan.frontier()] == ["create web 1"]
     assert not any(before.id in repr(step.op) for step in toy.steps(StopContainer))

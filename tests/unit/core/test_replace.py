@@ -9,7 +9,7 @@ import pytest
 from stackd.core.decide import decide
 from stackd.core.slots import build_digest
 from stackd.errors import EngineErrorKind
-from stackd.model.ids import ContainerId, ImageId, NetworkId, ServiceName
+from stackd.model.ids import ContainerId, ImageId, InstanceName, NetworkId, ServiceName
 from stackd.model.observed import ContainerState, ObservedImage
 from stackd.model.override import Verb
 from stackd.model.plan import BlockerKind, FieldChange, StopContainer, Why
@@ -267,3 +267,16 @@ def test_a_dead_container_is_replaced() -> None:
     toy.alter("web", state=ContainerState.DEAD)
     toy.settle()
     assert toy.box("web").running
+
+
+def test_a_name_that_another_hands_container_has_is_waited_for_and_said() -> None:
+    toy = Toy(service("web"))
+    ours = Toy(service("web")).settle().box("web")
+    rival = replace(ours, id=ContainerId("f" * 64), instance=InstanceName("other"))
+    toy.put(rival)
+    toy.settle()
+    assert set(toy.boxes) == {rival.id}
+    verdict = toy.verdict("web")
+    assert (verdict.state, "app-web-1" in verdict.detail) == (ServiceState.BLOCKED, True)
+    del toy.boxes[rival.id]
+    assert toy.frontier() == ["create web 1"]

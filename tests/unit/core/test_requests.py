@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stackd.model.ids import ServiceName
 from stackd.model.override import Verb
 from stackd.model.plan import CreateNetwork, PullImage, Reason, Why
@@ -39,3 +41,11 @@ def test_a_request_for_one_service_does_not_wait_for_another_ones_network() -> N
     decision = toy.decide()
     assert any(isinstance(step.op, CreateNetwork) for step in decision.plan.steps)
     assert decision.done == {ID}
+
+
+def test_what_was_seen_before_contact_broke_is_not_acted_upon_when_the_engine_is_back() -> None:
+    toy = Toy(service("web")).settle()
+    toy.crash("web", 1)
+    toy.host = replace(toy.host, contact_at=toy.mono + 1)
+    assert toy.frontier() == []
+    assert toy.wait(1).frontier() == ["start web"]
