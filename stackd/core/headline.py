@@ -130,13 +130,18 @@ def _by_override(facts: Facts, override: Override) -> str:
     what = f"{override.reason} (by {override.by}) at {facts.clock(override.at)}"
     if override.kind is OverrideKind.PINNED:
         return f"{name} is left as it is: {override.reason}; `stackd up {stack}` puts the newest text in force"
-    return f"{name} is {override.kind}: {what}; {_way_out(stack, override)}"
+    return f"{name} is {override.kind}: {what}; {_way_out(facts, override)}"
 
 
-def _way_out(stack: str, override: Override) -> str:
+def _way_out(facts: Facts, override: Override) -> str:
     """The command that ends an override."""
+    stack = facts.view.stack
     if override.kind is OverrideKind.RELEASED:
         return f"`stackd adopt {stack}` has stackd keep it again"
+    runs = any(one.live and one.service == facts.verdict.service for one in ours(facts.view))
+    if override.kind is OverrideKind.HELD and runs:
+        scope = f"{stack} {override.service}" if override.service is not None else stack
+        return f"`stackd resume {scope}` ends that"
     if override.service is None:
         return f"`stackd up {stack}` starts it"
     return f"`stackd start {stack} {override.service}` starts it"
@@ -147,9 +152,9 @@ def outlook(facts: Facts) -> str:
     stack, name, state = facts.view.stack, facts.verdict.service, facts.verdict.state
     override = facts.override
     if state in (ServiceState.HELD, ServiceState.STOPPED, ServiceState.ABSENT) and override is not None:
-        end = f"it ends at {facts.clock(override.until)}; " if override.until is not None else ""
+        end = f"it ends at {facts.clock(override.until)}" if override.until is not None else "nothing happens by itself"
         edit = "" if override.kind is OverrideKind.RELEASED else ", and so does an edit of its definition"
-        return f"{end}nothing happens by itself; {_way_out(stack, override)}{edit}"
+        return f"{end}; {_way_out(facts, override)}{edit}"
     match state:
         case ServiceState.CRASH_LOOPING | ServiceState.BACKING_OFF:
             look = f"; what it said: `stackd crashes {stack} {name}`" if facts.crashes else ""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from stackd.core.headline import Facts, headline, outlook
+from stackd.core.ownership import ours
 from stackd.errors import Span
 from stackd.model.ids import ServiceName
 from stackd.model.override import Override, OverrideKind
@@ -22,6 +23,9 @@ from stackd.model.view import Decision, Now, ServiceState, ServiceVerdict, View
 
 LONGEST = 12
 """Links of the past that are told, at most; the first one always is."""
+TOLD_WITHIN = 5.0
+"""Seconds after a run's start in which what began it is told: the end of a call comes after its beginning."""
+_RUNS = (ServiceState.RUNNING, ServiceState.HEALTHY, ServiceState.STARTING)
 _EDITS = frozenset(
     why.value
     for why in (
@@ -62,11 +66,19 @@ def explain(service: ServiceName, known: Known) -> WhyAnswer:
     decision = known.decision
     verdict = next((one for one in decision.verdicts if one.service == service), None) if decision else None
     verdict = verdict or ServiceVerdict(service, ServiceState.UNKNOWN, "not looked at yet")
-    past = _past(service, known)
+    past = _past(service, _before_its_run(service, known, verdict))
     steps = [step for step in decision.plan.steps if service_of(step.op) == service] if decision else []
     facts = Facts(known.view, verdict, known.crashes, known.now, past[0] if past else None)
     chain = (*_short(past), *_standing(service, known.view), *_coming(steps))
     return WhyAnswer(known.view.stack, service, verdict.state, headline(facts), chain, outlook(facts))
+
+
+def _before_its_run(service: ServiceName, known: Known, verdict: ServiceVerdict) -> Known:
+    """What came after a service's run began is not why it runs."""
+    runs = [one.started_at for one in ours(known.view) if one.service == service and one.live]
+    if verdict.state not in _RUNS or verdict.detail or not runs:
+        return known
+    return replace(known, entries=tuple(one for one in known.entries if one.at <= max(runs) + TOLD_WITHIN))
 
 
 # The past
@@ -176,8 +188,9 @@ def _links(entry: Happening, view: View) -> list[WhyLink]:
     call = WhyLink("call", entry.message.removesuffix(f": {reason}") if reason else entry.message, entry.at)
     if facts.get("why") in _EDITS:
         edits = _edits(reason, entry, view)
-        return [*edits, WhyLink("decision", f"{entry.service}: {str(facts['why']).replace('_', ' ')}"), call]
-    return [WhyLink("decision", f"{entry.service}: {reason}", None), call] if reason else [call]
+        decided = WhyLink("decision", f"{entry.service}: {str(facts['why']).replace('_', ' ')}", entry.at)
+        return [*edits, decided, call]
+    return [WhyLink("decision", f"{entry.service}: {reason}", entry.at), call] if reason else [call]
 
 
 def _edits(reason: str, entry: Happening, view: View) -> list[WhyLink]:

@@ -113,6 +113,7 @@ def test_a_service_that_fails_since_an_edit_is_told_with_that_edit() -> None:
 
 def test_a_hold_names_who_when_and_the_command_that_ends_it() -> None:
     toy = running(service("db"))
+    toy.crash("db", 0)
     reason = "stopped by another hand (docker stop)"
     toy.overrides = (Override(STACK, DB, OverrideKind.HELD, reason, "docker", toy.now.wall),)
     answer = Tale(toy).why(DB)
@@ -179,3 +180,27 @@ def test_what_is_not_looked_at_yet_says_so() -> None:
     toy = running()
     answer = explain(WEB, Known(toy.view(), None, (), (), toy.now))
     assert (answer.state, answer.headline) == (ServiceState.UNKNOWN, "web is unknown: not looked at yet")
+
+
+def test_what_came_after_a_run_began_is_not_why_it_runs() -> None:
+    toy = running()
+    tale = replaced_by_an_edit(toy)
+    toy.wait(500)
+    later = Happening(99, toy.now.wall - 10, STACK, None, "operation.requested", "start web asked for by me")
+    tale.entries.append(later)
+    answer = tale.why()
+    assert answer.headline.endswith(f"started because {EDIT}")
+    assert "asked for by me" not in " ".join(texts(answer, "event"))
+
+
+def test_every_link_of_the_past_says_when_it_was() -> None:
+    answer = replaced_by_an_edit(running()).why()
+    assert all(link.at is not None for link in answer.chain)
+
+
+def test_the_way_out_of_a_hold_of_what_runs_is_resume() -> None:
+    toy = running()
+    toy.override(OverrideKind.HELD, "web")
+    answer = Tale(toy).why()
+    assert "`stackd resume app web`" in answer.headline
+    assert "`stackd resume app web`" in answer.next
