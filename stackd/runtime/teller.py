@@ -22,6 +22,8 @@ _TOLD = (
     ServiceState.CRASH_LOOPING, ServiceState.BACKING_OFF, ServiceState.BLOCKED, ServiceState.STOPPED,
     ServiceState.PAUSED, ServiceState.WAITING, ServiceState.RUNNING, ServiceState.STUCK,
 )  # fmt: skip
+_UNCLEAR = (ContainerState.REMOVING, ContainerState.UNKNOWN)
+"""States that say nothing of how a run fares: what was known before them stays known."""
 _COUNTING = (ServiceState.BACKING_OFF, ServiceState.STUCK)
 """States whose detail changes with each try: told once."""
 _TROUBLED = (ServiceState.CRASH_LOOPING, ServiceState.UNHEALTHY, ServiceState.HELD)
@@ -59,7 +61,9 @@ class Teller:
                     self._stack, before.service, "container.gone", f"{before.name} was removed",
                     cause="own" if own else "foreign", container=identity, started_at=before.started_at,
                 )  # fmt: skip
-        self._containers, self._evidence = there, view.evidence
+        known = self._containers or {}
+        self._containers = {one: known.get(one, box) if box.state in _UNCLEAR else box for one, box in there.items()}
+        self._evidence = view.evidence
         for verdict in decision.verdicts:
             self._tell_service(view, decision, verdict)
         self._tell_definition(view)
