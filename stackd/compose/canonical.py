@@ -51,7 +51,28 @@ def as_json(canonical: Mapping[str, Json]) -> str:
 
 def as_yaml(canonical: Mapping[str, Json]) -> str:
     """Canonical values as YAML, in their order, every `$` doubled."""
-    return _doubled(dump(_shown(canonical)))
+    return _doubled(dump(_brief(_shown(canonical))))
+
+
+def _brief(value: Json) -> Json:
+    """YAML leaves out that an env file is required, for that is what it is if nothing else is said; JSON tells it."""
+    match value:
+        case dict():
+            out = {key: _brief(item) for key, item in value.items()}
+            files = out.get("env_file")
+            if isinstance(files, list):
+                out["env_file"] = [_without_required(one) for one in files]
+            return out
+        case list():
+            return [_brief(item) for item in value]
+        case _:
+            return value
+
+
+def _without_required(file: Json) -> Json:
+    if not isinstance(file, dict) or file.get("required") is not True:
+        return file
+    return {key: item for key, item in file.items() if key != "required"}
 
 
 def raw_json(found: Resolved) -> str:

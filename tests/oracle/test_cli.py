@@ -17,6 +17,7 @@ ENV = {"PATH": "/usr/bin:/bin", "HOME": HOME}
 APART = {
     "alias-bomb": "the real one unfolds it for half a minute",
     "fig": "the real one knows no fig.yml",
+    "nested-too-deeply": "stackd bounds how deep a definition may nest",
 }
 """Cases that cannot be compared, by the beginning of their names."""
 ONLY_WHOLE = frozenset(("container-name-twice",))
