@@ -16,7 +16,7 @@ from stackd.core.decide import decide
 from stackd.engine.base import Engine
 from stackd.errors import EngineError
 from stackd.model.evidence import EngineEvent, Evidence, Verdict
-from stackd.model.ids import ContainerId, StackName
+from stackd.model.ids import StackName
 from stackd.model.observed import ContainerRow, ObservedContainer, ObservedStack
 from stackd.model.override import Override
 from stackd.model.spec import Project
@@ -93,6 +93,11 @@ def own_stop_taken_for_a_humans() -> Iterator[None]:
         yield
 
 
+def _seen_empty(view: View) -> View:
+    now = asyncio.get_running_loop().time()
+    return replace(view, observed=ObservedStack(view.stack, sent_at=now))
+
+
 @contextmanager
 def not_seen_taken_for_empty() -> Iterator[None]:
     """A stack that was not yet looked at passes for one without containers and networks."""
@@ -100,7 +105,7 @@ def not_seen_taken_for_empty() -> Iterator[None]:
 
     def view(self: Store, stack: StackName) -> View:
         found = look(self, stack)
-        return found if found.observed is not None else replace(found, observed=ObservedStack(stack))
+        return _seen_empty(found) if found.observed is None else found
 
     with patch.object(Store, "view", view):
         yield
@@ -199,20 +204,6 @@ def oneoff_runs_are_ours() -> Iterator[None]:
 
 
 @contextmanager
-def an_update_is_skipped_while_one_runs() -> Iterator[None]:
-    """Skip if locked: who wants a look while one is under way gets none."""
-    look = Observer.look
-
-    def skip(self: Observer, stack: StackName, container: ContainerId | None = None, *, images: bool = False) -> None:
-        seen = self._seen.get(stack)
-        if seen is None or seen.task is None:
-            look(self, stack, container, images=images)
-
-    with patch.object(Observer, "look", skip):
-        yield
-
-
-@contextmanager
 def a_look_counts_from_its_end() -> Iterator[None]:
     """What was asked before a call was answered passes for what is there after it."""
     take = Store.set_observed
@@ -291,7 +282,6 @@ PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     intent_of_a_stop_is_not_kept,
     half_a_file_removes_services,
     oneoff_runs_are_ours,
-    an_update_is_skipped_while_one_runs,
     a_look_counts_from_its_end,
     writes_are_lost_in_silence,
     children_stay_in_a_dead_namespace,

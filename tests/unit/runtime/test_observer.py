@@ -81,3 +81,15 @@ async def test_the_images_of_a_revision_that_is_put_in_force_are_looked_for_at_o
         override = Override(STACK, None, OverrideKind.PINNED, "rolled back", "a test", time.time(), value=1)
         await daemon.intents.put(override, pin=pin)
         await until(lambda: ran in (seen.images if (seen := daemon.store.view(STACK).observed) else {}))
+
+
+async def test_a_look_that_is_asked_for_while_one_is_under_way_is_another_round(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as daemon:
+        daemon.load(service("web"))
+        await until(lambda: daemon.running("web") and daemon.observer._seen[STACK].task is None)
+        before = len(engine.called("list_containers"))
+        daemon.observer.look(STACK)
+        await until(lambda: len(engine.called("list_containers")) > before)
+        daemon.observer.look(STACK)
+        await until(lambda: len(engine.called("list_containers")) > before + 1)
