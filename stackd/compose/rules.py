@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from stackd.compose.advice import DEPLOY_KEYS, SERVICE_KEYS
 from stackd.compose.kinds import (
@@ -48,15 +49,12 @@ from stackd.compose.stray import Whole
 from stackd.compose.tree import Node, Path
 from stackd.compose.units import parse_bytes
 
+_Words: TypeAlias = "Mapping[str, str]"
 _NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
 
 
 def _record(
-    fields: dict[str, Rule],
-    *required: str,
-    later: str = "",
-    extensions: bool = True,
-    dropped: Mapping[str, str] | None = None,
+    fields: dict[str, Rule], *required: str, later: str = "", extensions: bool = True, dropped: _Words | None = None
 ) -> Record:
     return Record(fields, required, frozenset(later.split()), extensions, dropped=dropped or {})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from stackd.core.backoff import duration
 from stackd.core.ownership import ours
 from stackd.model.override import Override, OverrideKind
 from stackd.model.record import Crash, WhyLink
@@ -103,14 +104,14 @@ def _waiting(name: str, detail: str) -> str:
 
 
 def _failures(facts: Facts) -> str:
-    """`exited 1, 5 times within 10 minutes`: the deaths of the newest window."""
+    """`exited 1, 5 times within 10 min`: the deaths of the newest window."""
     deaths, policy = facts.ledger.deaths, facts.policy
     if not deaths:
         return facts.verdict.detail
     recent = [one for one in deaths if one.seen_at > deaths[-1].seen_at - policy.crashloop_window]
     recent = recent if len(recent) > 1 else list(deaths)
     ways = list(dict.fromkeys(one.detail for one in reversed(recent)))
-    span = in_words(policy.crashloop_window)
+    span = duration(policy.crashloop_window)
     return f"{ways[0]}, {len(recent)} times within {span}" if len(ways) == 1 else (
         f"{len(recent)} failures within {span}, the last one: {ways[0]}"
     )  # fmt: skip
@@ -174,10 +175,3 @@ def outlook(facts: Facts) -> str:
             return "nothing is to be done" if facts.verdict.good else ""
         case _:
             return facts.next_try
-
-
-def in_words(seconds: float) -> str:
-    """A length of time: `10 minutes`, `90 s`."""
-    if seconds >= 120 and seconds % 60 == 0:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds:g} s"

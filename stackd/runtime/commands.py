@@ -17,10 +17,9 @@ from stackd.core.ownership import ours
 from stackd.core.status import plan_status, stack_status
 from stackd.errors import RequestError
 from stackd.model.ids import OperationId, ServiceName, StackName
-from stackd.model.observed import Incarnation, ObservedContainer
+from stackd.model.observed import Incarnation
 from stackd.model.override import Operation, Override, OverrideKind, Verb
 from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswer
-from stackd.model.spec import DependencyCondition
 from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
 from stackd.model.view import View
 from stackd.runtime.applied import pin
@@ -283,27 +282,10 @@ def _targets(view: View, verb: Verb, services: tuple[ServiceName, ...]) -> froze
     """The runs that a request does not accept as the last word. What runs may have ended since it was looked at."""
     containers = [one for one in ours(view) if not services or one.service in services]
     match verb:
-        case Verb.RESTART:
+        case Verb.RESTART | Verb.START | Verb.UP:
             return frozenset(one.incarnation for one in containers)
-        case Verb.START:
-            return frozenset(one.incarnation for one in containers)
-        case Verb.UP:
-            jobs = _one_shots(view)
-            return frozenset(one.incarnation for one in containers if not _finished(one, jobs))
         case _:
             return frozenset()
-
-
-def _finished(container: ObservedContainer, jobs: set[ServiceName]) -> bool:
-    return container.service in jobs and container.ended and container.exit_code == 0
-
-
-def _one_shots(view: View) -> set[ServiceName]:
-    """Services that others wait for to complete: `up` does not run a finished one again (compose#11808)."""
-    project = view.project
-    specs = project.services.values() if project else ()
-    waits = (dependency for spec in specs for dependency in spec.depends_on)
-    return {one.service for one in waits if one.condition is DependencyCondition.COMPLETED}
 
 
 def _keeps_the_protocol(commands: Commands) -> Control:

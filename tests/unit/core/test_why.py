@@ -89,7 +89,7 @@ def test_a_crash_loop_is_told_with_how_often_and_when_the_next_try_is() -> None:
     tale.add("service.state", "web is crash_looping: exited 1", state="crash_looping")
     answer = tale.why()
     assert answer.state is ServiceState.CRASH_LOOPING
-    assert answer.headline.startswith("web is crash looping: exited 1, 5 times within 10 minutes; next try at ")
+    assert answer.headline.startswith("web is crash looping: exited 1, 5 times within 10 min; next try at ")
     assert [link.text for link in answer.chain if link.kind == "event"] == ["app-web-1 exited 1"]
     assert "`stackd restart app web`" in answer.next
 
