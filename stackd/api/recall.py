@@ -113,7 +113,7 @@ async def diff(call: Call) -> web.StreamResponse:
     """What a revision changed against the one before, or another."""
     applied, _ = _numbered(call)
     against = call.query(DiffQuery).against
-    lines = call.control.diff(applied.stack, applied.number, against)
+    lines = await call.control.diff(applied.stack, applied.number, against)
     view = DiffView(stack=applied.stack, number=applied.number, against=against, lines=list(lines))
     return reply(call.request, view, retell.diff_lines)
 

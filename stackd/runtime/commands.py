@@ -208,9 +208,9 @@ class Commands:
         """See `Control.revisions`."""
         return self._past.revisions(stack)
 
-    def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+    async def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
         """See `Control.diff`."""
-        return self._past.diff(stack, number, against)
+        return await self._past.diff(stack, number, against)
 
     async def rollback(self, stack: StackName, number: int | None, by: str) -> Operation:
         """See `Control.rollback`."""

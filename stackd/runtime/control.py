@@ -109,7 +109,7 @@ class Control(Protocol):
     def revisions(self, stack: StackName) -> tuple[Applied, ...]:
         """The applied revisions still kept, newest first."""
 
-    def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+    async def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
         """A unified diff of the resolved definitions, secrets redacted; against the revision before, or `against`.
 
         RequestError 404 `no_such_revision`.

@@ -2,11 +2,13 @@
 
 Law: reads come from memory (crash evidence apart, which the journal reads); a rollback is an override, on disk before
 its answer, and the definition it names is read before the override stands, so that nothing else comes into force
-between. What this module does NOT do: keep the past (the journal does), or change the engine.
+between. What takes time (reading the texts, comparing them) runs beside the event loop. What this module does NOT do:
+keep the past (the journal does), or change the engine.
 """
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -29,7 +31,7 @@ from stackd.runtime.store import Store
 TOLD = 2000
 """History entries of a stack that an explanation looks at, the newest."""
 Revive = Callable[[Applied], Pin]
-"""An applied revision made a definition again. Raises StateError when its texts make none."""
+"""An applied revision made a definition again; called in a thread. Raises StateError when its texts make none."""
 
 
 class Past:
@@ -78,12 +80,15 @@ class Past:
             self._parts.view(stack)
         return tuple(reversed(found))
 
-    def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+    async def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
         """See `Control.diff`."""
         kept = self._parts.journal.applied(stack)
         new = _numbered(stack, kept, number)
         earlier = [one for one in kept if one.number < number]
         old = _numbered(stack, kept, against) if against is not None else earlier[-1] if earlier else None
+        return await asyncio.to_thread(self._compared, old, new)
+
+    def _compared(self, old: Applied | None, new: Applied) -> tuple[str, ...]:
         before, after = _lines(self._read(old) if old else None, self._read(new))
         names = f"revision {old.number}" if old else "nothing", f"revision {new.number}"
         return tuple(difflib.unified_diff(before, after, *names, lineterm=""))
@@ -101,7 +106,8 @@ class Past:
         if view.desired is None or view.desired.project is None:
             raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
         chosen = _chosen(view, parts.journal.applied(stack), number)
-        pin = self._read(chosen)
+        pin = await asyncio.to_thread(self._read, chosen)
+        refuse_released(parts.view(stack))
         reason = f"rolled back to revision {chosen.number}"
         override = Override(
             stack, None, OverrideKind.PINNED, reason, by, parts.clock().wall,

@@ -263,7 +263,7 @@ class FakeControl:
         mine = (entry for entry in self.applied if entry.stack == self.stack(stack).name)
         return tuple(sorted(mine, key=lambda entry: -entry.number))
 
-    def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+    async def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
         self._check_revision(stack, number)
         self._check_revision(stack, against or number)
         return self.diffs.get((number, against), ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,8 @@ from stackd.daemon import Daemon
 from stackd.errors import RequestError
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.override import OperationState, OverrideKind, Verb
-from stackd.model.record import Crash
-from stackd.model.view import ServiceState
+from stackd.model.record import Applied, Crash
+from stackd.model.view import Pin, ServiceState
 from tests.fake.engine import FakeEngine
 from tests.unit.runtime.whole import APP, calm, compose, link, mode, state, whole, write
 from tests.unit.runtime.world import until
@@ -150,12 +152,36 @@ async def test_a_diff_shows_the_edited_fields_and_no_secret(tmp_path: Path) -> N
         write(tmp_path, secret.format("hunter3").replace("one", "two"))
         await until(lambda: mode(engine, "web") == ["two"])
         await applied(daemon, 2)
-        lines = daemon.control.diff(APP, 2, None)
+        lines = await daemon.control.diff(APP, 2, None)
         assert "-services.web.environment.MODE: one" in lines
         assert "+services.web.environment.MODE: two" in lines
         assert [line for line in lines if "DB_PASSWORD" in line and line.endswith("(changed)")]
         assert "hunter" not in "\n".join(lines)
-        assert all(line.startswith(("+", "@", "---")) for line in daemon.control.diff(APP, 1, None))
+        assert all(line.startswith(("+", "@", "---")) for line in await daemon.control.diff(APP, 1, None))
+
+
+@pytest.mark.parametrize("ask", ["diff", "rollback"])
+async def test_a_revision_is_read_beside_the_event_loop(
+    tmp_path: Path, ask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        past, reading, goes_on = daemon.control._past, threading.Event(), threading.Event()
+        read = past._revive
+
+        def slow(applied: Applied) -> Pin:
+            reading.set()
+            assert goes_on.wait(10), "the event loop stood still meanwhile"
+            return read(applied)
+
+        monkeypatch.setattr(past, "_revive", slow)
+        control = daemon.control
+        asked = asyncio.ensure_future(control.diff(APP, 2, 1) if ask == "diff" else control.rollback(APP, 1, "a test"))
+        await until(reading.is_set)
+        assert not asked.done()
+        goes_on.set()
+        assert await asked
 
 
 async def test_crashes_are_told_newest_first_and_only_those_of_the_stack(
