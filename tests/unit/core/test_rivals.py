@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stackd.core.decide import decide
+from stackd.core.rivals import _last_known
 from stackd.model.ids import ContainerId
-from stackd.model.observed import ContainerState
+from stackd.model.observed import ContainerState, Incarnation
 from stackd.model.override import OverrideKind, Verb
+from stackd.model.view import Death, ServiceLedger
 from tests.unit.core.dsl import Toy, service
 
 
@@ -91,3 +93,49 @@ def test_all_numbers_replaced_at_once_are_one_replacement() -> None:
         toy.put(replace(box, id=ContainerId(f"{serial}".rjust(64, "e")), **fields))  # type: ignore[arg-type]
     toy.wait(1)
     assert len(decide(toy.view(), toy.now).ledger.services[boxes[0].service].usurped) == 1
+
+
+GONE, THERE = ContainerId("gone".ljust(64, "0")), ContainerId("there".ljust(64, "0"))
+
+
+def known(**fields: object) -> float | None:
+    """`_last_known` of a ledger, where of the two containers THERE alone is there."""
+    toy = Toy(service("web")).settle()
+    box = toy.box("web")
+    toy.boxes = {THERE: replace(box, id=THERE)}
+    return _last_known(toy.view(), ServiceLedger(**fields))  # type: ignore[arg-type]
+
+
+def death(container: ContainerId, at: float) -> Death:
+    return Death(Incarnation(container, at), 1.0, 1, False, "exited 1")
+
+
+def test_nothing_is_known_of_a_service_that_never_ran_here() -> None:
+    assert known() is None
+
+
+def test_the_run_that_was_well_is_the_last_known_once_its_container_is_gone() -> None:
+    assert known(stable=Incarnation(GONE, 50.0), stable_since=60.0) == 50.0
+    assert known(stable=Incarnation(THERE, 50.0), stable_since=60.0) is None
+
+
+def test_a_run_that_was_ill_or_died_is_known_as_well_and_the_newest_counts() -> None:
+    assert known(sick=Incarnation(GONE, 70.0), sick_since=80.0) == 70.0
+    assert known(deaths=(death(GONE, 90.0),)) == 90.0
+    assert known(stable=Incarnation(GONE, 50.0), sick=Incarnation(GONE, 70.0), deaths=(death(GONE, 60.0),)) == 70.0
+
+
+def test_as_long_as_one_known_container_is_there_nothing_was_replaced() -> None:
+    assert known(stable=Incarnation(GONE, 50.0), deaths=(death(THERE, 40.0),)) is None
+    assert known(stable=Incarnation(THERE, 50.0), sick=Incarnation(GONE, 70.0)) is None
+
+
+def test_of_the_dead_runs_only_the_last_one_counts() -> None:
+    assert known(deaths=(death(THERE, 10.0), death(GONE, 20.0))) == 20.0
+    assert known(deaths=(death(GONE, 10.0), death(THERE, 20.0))) is None
+
+
+def test_an_intruder_that_is_gone_before_anything_of_ours_ran_leaves_whatever_comes_next_an_intruder() -> None:
+    assert known(usurped=((GONE, 5.0),)) == 0.0
+    assert known(usurped=((THERE, 5.0),)) is None
+    assert known(usurped=((GONE, 5.0),), stable=Incarnation(GONE, 50.0)) == 50.0

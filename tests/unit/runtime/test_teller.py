@@ -1,8 +1,10 @@
-"""What is told of containers between two looks."""
+"""What is told of containers between two looks, and of a service's trouble: its beginning and its end, once each."""
 
 from __future__ import annotations
 
-from stackd.model.observed import ContainerState
+from stackd.model.observed import ContainerState, Health
+from stackd.model.override import OverrideKind, Verb
+from stackd.model.spec import HealthCheck, RestartPolicy, UnhealthyAction
 from stackd.model.status import Happening
 from stackd.runtime.history import History
 from stackd.runtime.teller import Teller
@@ -20,3 +22,91 @@ def test_a_running_container_that_is_removed_by_force_is_told_whatever_is_seen_i
     teller.tell(toy.view(), toy.decide(), toy.now)
     (gone,) = [one for one in kept if one.type == "container.gone"]
     assert (gone.service, dict(gone.data)["cause"]) == ("web", "foreign")
+
+
+class Told:
+    """A teller beside a toy: every decision is told."""
+
+    def __init__(self, toy: Toy) -> None:
+        self.toy, self.kept = toy, list[Happening]()
+        self.teller = Teller(STACK, History(lambda: 0.0, self.kept.append, (), 1))
+        self.look()
+
+    def look(self) -> None:
+        self.teller.tell(self.toy.view(), self.toy.decide(), self.toy.now)
+
+    def crash(self, times: int) -> Told:
+        """So many crashes, each after another start."""
+        for _ in range(times):
+            self.toy.settle(patience=400)
+            self.look()
+            self.toy.wait(1).crash("web")
+            self.look()
+        return self
+
+    def heal(self) -> Told:
+        """It is started again, and seen to run."""
+        self.toy.settle(patience=400)
+        self.look()
+        return self
+
+    def of(self, kind: str) -> list[dict[str, object]]:
+        return [dict(one.data) for one in self.kept if one.type == kind]
+
+
+LOOP = RestartPolicy().crashloop_after
+
+
+def test_a_crash_loop_is_told_once_when_it_begins_with_its_count_and_the_last_end() -> None:
+    told = Told(Toy(service("web")).settle()).crash(LOOP - 1)
+    assert told.of("service.crash_looping") == []
+    told.crash(1)
+    (loop,) = told.of("service.crash_looping")
+    assert (loop["state"], loop["attempt"]) == ("crash_looping", LOOP)
+    assert str(loop["detail"]).startswith("exited 1")
+    told.crash(3)
+    assert len(told.of("service.crash_looping")) == 1
+
+
+def test_a_run_between_two_crashes_of_a_loop_is_no_recovery() -> None:
+    told = Told(Toy(service("web")).settle()).crash(LOOP).heal()
+    assert told.toy.box("web").running
+    assert told.of("service.recovered") == []
+
+
+def test_a_crash_loop_that_is_forgotten_is_told_as_a_recovery_once_and_the_next_loop_anew() -> None:
+    told = Told(Toy(service("web")).settle()).crash(LOOP).heal()
+    for _ in range(3):
+        told.toy.wait(RestartPolicy().reset_after)
+        told.look()
+    (over,) = told.of("service.recovered")
+    assert (over["was"], over["state"]) == ("crash_looping", "running")
+    told.crash(LOOP)
+    assert len(told.of("service.crash_looping")) == 2
+
+
+def test_bad_health_that_passes_is_a_recovery_and_health_at_the_first_start_is_none() -> None:
+    policy = RestartPolicy(unhealthy=UnhealthyAction.ALERT)
+    told = Told(Toy(service("web", healthcheck=HealthCheck(("CMD", "true")), restart=policy)).settle())
+    told.toy.alter("web", health=Health.HEALTHY)
+    told.look()
+    assert told.of("service.recovered") == []
+    told.toy.alter("web", health=Health.UNHEALTHY)
+    told.look()
+    told.toy.alter("web", health=Health.HEALTHY)
+    told.look()
+    (over,) = told.of("service.recovered")
+    assert (over["was"], over["state"]) == ("unhealthy", "healthy")
+
+
+def test_a_hold_that_is_over_is_a_recovery_when_the_service_runs() -> None:
+    told = Told(Toy(service("web")).settle())
+    told.toy.override(OverrideKind.HELD, "web", definition="web@1").crash("web", 0)
+    told.look()
+    told.toy.overrides = ()
+    told.toy.ask(Verb.START, "web")
+    told.look()
+    assert told.of("service.recovered") == []
+    told.heal()
+    (over,) = told.of("service.recovered")
+    assert (over["was"], over["state"]) == ("held", "running")
