@@ -69,7 +69,7 @@ class Holds:
         told = replace(evidence, stop_at=self._in.clock().mono, verdict=Verdict.PENDING, removal=True)
         if store.host.on_external_remove_hold:
             self._explain(stack, told)
-        elif self._under_way(stack):
+        elif evidence.kill_at is None or self._under_way(stack):
             store.put_evidence(stack, told)
             self._task(self._linger(stack, told))
         else:
@@ -175,11 +175,13 @@ class Holds:
         return any(held_by_hand(o) and now.wall - o.at < PROOF_AGAIN for o in store.view(stack).overrides)
 
     async def _linger(self, stack: StackName, told: Evidence) -> None:
-        """What did not run tells of its removal alone: not made again before the stops around it are explained."""
+        """What did not run tells of its removal alone, and a `down` may begin with it: its stops may only follow.
+
+        It is not made again before it is known whether they do, and before they are explained.
+        """
         store = self._in.store
-        while self._under_way(stack):
-            if told.container not in store.evidence(stack):
-                return
+        await asyncio.sleep(PROOF_AGAIN / 2)
+        while told.container in store.evidence(stack) and self._under_way(stack):
             store.put_evidence(stack, replace(told, stop_at=self._in.clock().mono))
             await asyncio.sleep(PROOF_AGAIN / 2)
         store.drop_evidence(stack, told.container)

@@ -123,6 +123,31 @@ def test_a_stack_taken_down_by_compose_is_one_hold_until_compose_brings_it_up(wo
     assert {one.id: one.started for one in stack.containers()} == by_hand
 
 
+CRASHES = """\
+  bad:
+    image: busybox
+    command: sh -c "exit 3"
+    restart: always
+    x-stackd: {restart: {base_delay: 100ms, factor: 1}}
+"""
+
+
+@pytest.mark.parametrize("others", [("one",), ("one", "two")])
+@pytest.mark.parametrize("rule", ["first", "last"])
+def test_a_down_is_one_hold_though_a_service_crash_loops(
+    world: World, daemon: Daemon, others: tuple[str, ...], rule: str
+) -> None:
+    text = forever(*others) + CRASHES
+    text += "    depends_on: [one]\n" if rule == "first" else ""
+    stack = world.stack(daemon, f"loop{len(others)}{rule}", {"compose.yaml": text})
+    until(lambda: '"crash_looping"' in stack.service("bad").text, "the crash loop")
+    compose(world, stack, "down")
+    until(lambda: [at(one, "service") for one in overrides(stack)] == [None], "one hold of the stack")
+    other = world.stack(daemon, "other", {"compose.yaml": forever("one", extra=[SLOW])})
+    other.running("one")
+    assert stack.containers() == []
+
+
 def test_a_recreation_by_compose_is_not_fought(world: World, daemon: Daemon) -> None:
     stack = world.stack(daemon, "again", {"compose.yaml": forever("one", "two")})
     before = stack.running("one", "two")

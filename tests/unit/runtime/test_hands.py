@@ -46,6 +46,11 @@ def scopes(daemon: Running) -> list[ServiceName | None]:
     return [one.service for one in overrides(daemon)]
 
 
+def states(daemon: Running) -> list[ServiceState]:
+    decision = daemon.store.decision(STACK)
+    return [one.state for one in decision.verdicts] if decision is not None else []
+
+
 async def take_down(daemon: Running, boxes: dict[str, FakeContainer]) -> None:
     """`docker compose down`: dependents first, then the network."""
     for name in ("web", "db"):
@@ -103,6 +108,23 @@ async def test_a_stop_of_one_service_holds_no_other(tmp_path: Path) -> None:
         await until(lambda: scopes(daemon) == [WEB])
         await until(lambda: daemon.running("db"))
         assert scopes(daemon) == [WEB]
+
+
+async def test_what_crashed_and_is_removed_first_belongs_to_the_down_that_follows(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        daemon.load(*APP, service("job"))
+        await until(lambda: daemon.running("db", "web", "job") and not daemon.intake.problem)
+        boxes = {str(one.labels.service): one for one in daemon.engine.containers.values()}
+        for runs in (1, 2):
+            await until(lambda runs=runs: boxes["job"].runs == runs and boxes["job"].live)  # type: ignore[misc]
+            daemon.engine.crash(boxes["job"].id, 1)
+        await until(lambda: ServiceState.BACKING_OFF in states(daemon))
+        await daemon.engine.human_rm(boxes["job"].id)
+        await take_down(daemon, boxes)
+        await until(lambda: scopes(daemon) == [None])
+        await until(lambda: not daemon.intake._holds._proofs)
+        assert len(daemon.engine.called("create_container")) == 3
+        assert not daemon.engine.networks
 
 
 async def test_up_after_a_down_by_hand_makes_everything_again_at_once(tmp_path: Path) -> None:
