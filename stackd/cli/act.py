@@ -86,8 +86,8 @@ def hold_command(stack: str, services: tuple[str, ...], reason: str, length: flo
 
     \b
     Examples:
-      stackd hold blog                                    the whole stack, until resumed or edited
-      stackd hold blog db web --for 2h --reason "backup"  two services, for two hours
+      stackd hold blog                              all of it, until resumed
+      stackd hold blog db --for 2h --reason backup  one service, for two hours
     """
     daemon = client()
     checked_services(daemon, stack, services)

@@ -91,10 +91,12 @@ def _running(facts: Facts) -> str:
     runs = [one for one in ours(facts.view) if one.service == facts.verdict.service and one.live]
     since = max((one.started_at for one in runs), default=0.0)
     text = f"{facts.verdict.service} is {facts.verdict.state}"
-    text += f", running since {facts.clock(since)}" if since else ""
+    if since:
+        text += " since" if facts.verdict.state is ServiceState.RUNNING else ", running since"
+        text += f" {facts.clock(since)}"
     if facts.root is None or facts.root.kind == "outcome":
         return text
-    return f"{text}, started because {facts.root.text}"
+    return f"{text}, started because {facts.root.text.removeprefix(f'{facts.verdict.service}: ')}"
 
 
 def _waiting(name: str, detail: str) -> str:

@@ -95,10 +95,11 @@ async def test_help_lists_every_command_and_every_exit_code(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_has_help(name: str) -> None:
+def test_every_command_has_help_that_fits_a_terminal(name: str) -> None:
     ended = CliRunner().invoke(stackd, [name, "--help"], prog_name="stackd")
     assert ended.exit_code == 0
     assert ended.output.startswith(f"Usage: stackd {name}")
+    assert max(map(len, ended.output.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,16 @@ def replaced_by_an_edit(toy: Toy) -> Tale:
     return tale
 
 
+def test_a_running_service_says_since_when_and_names_itself_once() -> None:
+    toy = running()
+    tale = Tale(toy)
+    tale.call("created", "created app-web-1", "missing", "web has no container")
+    tale.call("started", "started web", "missing", "web has no container")
+    headline = tale.why().headline
+    assert headline.startswith("web is running since ")
+    assert headline.endswith(", started because web has no container")
+
+
 def test_a_replaced_service_is_told_from_the_line_that_was_edited_to_its_start() -> None:
     answer = replaced_by_an_edit(running()).why()
     assert answer.headline.endswith(f"started because {EDIT}")
