@@ -97,7 +97,15 @@ def _overrides(scope: str, word: str, get: Handler, put: Handler, drop: Handler)
     return (
         Route("GET", path, no, None, schemas.OverridesView, get, f"The overrides of a {word}"),
         Route("PUT", path, no, body, schemas.OverrideView, put, f"Stop or hold a {word} until released or edited"),
-        Route("DELETE", path, no, None, schemas.ReleasedView, drop, f"Release the overrides of a {word}"),
+        Route(
+            "DELETE",
+            path,
+            schemas.OverrideQuery,
+            None,
+            schemas.ReleasedView,
+            drop,
+            f"Release the overrides of a {word}; a rollback only by `kind=pinned`",
+        ),
     )
 
 

@@ -283,6 +283,13 @@ class NoQuery(Accepted):
     """No parameters."""
 
 
+class OverrideQuery(Accepted):
+    """Which of a scope's overrides."""
+
+    kind: Literal["stopped", "held", "paused", "scaled", "pinned", "released"] | None = None
+    """Only this kind; default: all but `pinned`, a rollback, which stands until it is named, an edit, or `up`."""
+
+
 class WaitQuery(Accepted):
     """How long the answer may be held back."""
 

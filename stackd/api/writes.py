@@ -20,6 +20,7 @@ from stackd.api.replies import reply
 from stackd.api.schemas import (
     ConditionQuery,
     OverrideBody,
+    OverrideQuery,
     ProblemError,
     ReleasedView,
     ServicesBody,
@@ -143,7 +144,9 @@ async def drop_override_of_service(call: Call) -> web.StreamResponse:
 
 
 async def _drop_override(call: Call, stack: StackName, service: ServiceName | None) -> web.StreamResponse:
-    changed = await call.serving.write(call.control.drop_override(stack, service, call.by))
+    named = call.query(OverrideQuery).kind
+    kind = OverrideKind(named) if named is not None else None
+    changed = await call.serving.write(call.control.drop_override(stack, service, call.by, kind))
     return reply(call.request, ReleasedView(changed=changed))
 
 

@@ -174,10 +174,13 @@ class Commands:
         await self._parts.intents.put(override)
         return override
 
-    async def drop_override(self, stack: StackName, service: ServiceName | None, by: str) -> bool:
+    async def drop_override(
+        self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None
+    ) -> bool:
         """See `Control.drop_override`."""
         view = self._parts.view(stack)
-        gone = [override for override in view.overrides if override.service == service]
+        kinds = {kind} if kind is not None else {*OverrideKind} - {OverrideKind.PINNED}
+        gone = [override for override in view.overrides if override.service == service and override.kind in kinds]
         if any(override.kind is OverrideKind.RELEASED for override in gone):
             await self.adopt(stack, by)
         elif gone:

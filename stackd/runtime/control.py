@@ -94,8 +94,13 @@ class Control(Protocol):
     ) -> Override:
         """Set an override; on disk when this returns."""
 
-    async def drop_override(self, stack: StackName, service: ServiceName | None, by: str) -> bool:
-        """Release the overrides of exactly this scope; whether there was one."""
+    async def drop_override(
+        self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None
+    ) -> bool:
+        """Release the overrides of exactly this scope that are of `kind`; whether there was one.
+
+        None: all but a PINNED one. A rollback ends by an edit, by `up`, or by its kind's name.
+        """
 
     def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
         """Why a service is as it is."""

@@ -237,3 +237,14 @@ async def test_a_stack_can_be_released_and_adopted_again() -> None:
         assert not api.control.stacks()[0].overrides
         assert [entry.request.verb for entry in api.control.operations()] == [Verb.ADOPT, Verb.RELEASE]
         assert (await api.post("/v1/stacks/blob/release")).error() == (404, "no_such_stack")
+
+
+async def test_a_rollback_is_released_by_its_own_name_only() -> None:
+    async with serving() as api:
+        remember(api)
+        assert (await api.post("/v1/stacks/blog/rollback", '{"revision": 1}')).status == 202
+        path = "/v1/stacks/blog/override"
+        assert (await api.ask("DELETE", path)).json == {"changed": False}
+        assert (await api.ask("DELETE", f"{path}?kind=held")).json == {"changed": False}
+        assert (await api.ask("DELETE", f"{path}?kind=pinned")).json == {"changed": True}
+        assert (await api.ask("DELETE", f"{path}?kind=frozen")).error() == (400, "bad_query")

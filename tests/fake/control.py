@@ -239,9 +239,12 @@ class FakeControl:
         self.put(replace(status, overrides=(*others, override)))
         return override
 
-    async def drop_override(self, stack: StackName, service: ServiceName | None, by: str) -> bool:
+    async def drop_override(
+        self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None
+    ) -> bool:
         status = self.stack(stack)
-        left = tuple(entry for entry in status.overrides if entry.service != service)
+        kinds = {kind} if kind is not None else {*OverrideKind} - {OverrideKind.PINNED}
+        left = tuple(entry for entry in status.overrides if entry.service != service or entry.kind not in kinds)
         self.put(replace(status, overrides=left))
         return left != status.overrides
 

@@ -72,6 +72,21 @@ async def test_a_pin_is_released_by_up_and_by_an_edit(tmp_path: Path, how: str) 
         assert daemon.control.stack(APP).overrides == ()
 
 
+async def test_a_release_of_what_else_stands_keeps_the_pin_and_one_of_the_pin_ends_it(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        await daemon.control.rollback(APP, 1, "a test")
+        await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web"))
+        assert not await daemon.control.drop_override(APP, None, "a test")
+        await daemon.control.put_override(APP, None, OverrideKind.HELD, "", "a test", None)
+        assert await daemon.control.drop_override(APP, None, "a test")
+        assert [one.kind for one in daemon.store.view(APP).overrides] == [OverrideKind.PINNED]
+        assert await daemon.control.drop_override(APP, None, "a test", OverrideKind.PINNED)
+        await until(lambda: mode(engine, "web") == ["two"] and calm(daemon, "web"))
+        assert daemon.store.view(APP).overrides == ()
+
+
 async def test_a_restart_of_one_service_keeps_the_pin(tmp_path: Path) -> None:
     engine = images(FakeEngine())
     async with whole(tmp_path, engine) as daemon:
