@@ -1,7 +1,8 @@
 """Errors as `application/problem+json` (RFC 9457), in one place.
 
-Law: every answer with a status of 400 or more is a problem with a stable `code`; cancellation and broken connections
-pass through untouched. What a problem says never holds a traceback: that goes to the log, under the request id.
+Law: every answer with a status of 400 or more is a problem with a stable `code`: 400 for what does not fit its schema,
+422 for what fits it and cannot be, an invalid definition among it. Cancellation and broken connections pass through
+untouched. What a problem says never holds a traceback: that goes to the log, under the request id.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TITLES: Mapping[int, str] = {
     409: "Not done",
     410: "Gone",
     413: "Request too large",
-    422: "Invalid definition",
+    422: "Not possible",
     429: "Too many followers",
     500: "Internal error",
     503: "Not available now",

@@ -344,8 +344,8 @@ class ServicesBody(Accepted):
 class OverrideBody(Accepted):
     """An override to set."""
 
-    kind: Literal["stopped", "held"]
-    """`stopped`: made not to run. `held`: left as it is, neither started nor stopped."""
+    kind: Literal["stopped", "held", "paused", "scaled", "pinned", "released"]
+    """`stopped`: made not to run. `held`: left as it is, neither started nor stopped. Not set so: the others."""
     reason: str = Field(default="", max_length=500)
     """Why, for people."""
     until: AwareDatetime | None = None

@@ -100,7 +100,7 @@ def _outcome(call: Call, operation: Operation) -> web.StreamResponse:
 
 def _with_findings(error: RequestError, call: Call, stack: StackName) -> RequestError:
     """A refusal for an invalid definition shows what is wrong with it."""
-    if error.status != 422 and error.code != "no_definition":
+    if error.code not in ("no_definition", "invalid_definition"):
         return error
     return ProblemAnswer(error.status, error.code, error.detail, errors=_findings(call, stack))
 
@@ -127,7 +127,7 @@ async def _put_override(call: Call, stack: StackName, service: ServiceName | Non
     body = call.body(OverrideBody)
     until = body.until.timestamp() if body.until else None
     if until is not None and until <= call.serving.settings.wall():
-        raise RequestError(400, "bad_body", "body.until: lies in the past")
+        raise RequestError(422, "already_over", "body.until: lies in the past")
     work = call.control.put_override(stack, service, OverrideKind(body.kind), body.reason, call.by, until)
     override = await call.serving.write(work)
     return reply(call.request, override_view(override), lambda view: [text.override_line(view)])

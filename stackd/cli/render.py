@@ -81,16 +81,14 @@ def stop_for(problem: Problem) -> Stop:
 
 def _code_for(problem: Problem) -> Exit:
     match problem["status"], problem["code"]:
-        case 400, _:
+        case _, "no_definition" | "invalid_definition":
+            return Exit.INVALID
+        case 400 | 422, _:
             return Exit.USAGE
         case 403, _:
             return Exit.DENIED
         case 404, _:
             return Exit.NOT_FOUND
-        case 422, _:
-            return Exit.INVALID
-        case _, "no_definition":
-            return Exit.INVALID
         case _, "wait_timeout":
             return Exit.TIMEOUT
         case _:

@@ -33,6 +33,7 @@ from stackd.source.source import ELSEWHERE, GONE
 STOPPED = OverrideKind.STOPPED
 _STOPS = (STOPPED, OverrideKind.HELD, OverrideKind.PAUSED)
 _OTHERWISE = {
+    OverrideKind.PAUSED: "pause its containers with docker",
     OverrideKind.SCALED: "scale is not there yet",
     OverrideKind.PINNED: "ask for rollback",
     OverrideKind.RELEASED: "ask for release",
@@ -94,7 +95,7 @@ class Commands:
         view = self._parts.view(stack)
         self._parts.check(view, services)
         if verb is Verb.DOWN and services:
-            raise RequestError(400, "whole_stack_only", f"down takes all of {stack} down; to stop a service: stop")
+            raise RequestError(422, "whole_stack_only", f"down takes all of {stack} down; to stop a service: stop")
         if verb is not Verb.RECONCILE:
             refuse_released(view)
         view = await self._confirmed(view, verb)
@@ -167,7 +168,7 @@ class Commands:
         """See `Control.put_override`."""
         view = self._parts.view(stack)
         self._parts.check(view, (service,) if service is not None else ())
-        if kind in (OverrideKind.SCALED, OverrideKind.PINNED, OverrideKind.RELEASED):
+        if kind in _OTHERWISE:
             raise RequestError(422, "not_supported", f"an override of kind {kind} is not set so: {_OTHERWISE[kind]}")
         refuse_released(view)
         override = replace(self._parts.override(view, service, kind, reason or "asked for", by), until=until)

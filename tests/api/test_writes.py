@@ -212,14 +212,28 @@ async def test_an_override_is_set_shown_and_released(scope: str) -> None:
         assert (await api.ask("DELETE", f"{scope}/override")).json == {"changed": False}
 
 
-@pytest.mark.parametrize(
-    "body",
-    ['{"kind": "frozen"}', "{}", '{"kind": "held", "until": "2001-01-01T00:00:00Z"}', '{"kind": "held", "x": 1}'],
-)
-async def test_an_override_that_makes_no_sense_is_refused(body: str) -> None:
+@pytest.mark.parametrize("body", ['{"kind": "frozen"}', "{}", '{"kind": "held", "x": 1}'])
+async def test_an_override_that_does_not_fit_its_schema_is_malformed(body: str) -> None:
     async with serving() as api:
         answer = await api.ask("PUT", "/v1/stacks/blog/override", data=body)
         assert answer.error() == (400, "bad_body")
+        assert not api.control.stacks()[0].overrides
+
+
+@pytest.mark.parametrize("kind", ["paused", "scaled", "pinned", "released"])
+async def test_a_kind_of_override_that_is_not_set_so_is_for_the_daemon_to_refuse(kind: str) -> None:
+    async with serving() as api:
+        api.control.refuse = RequestError(422, "not_supported", f"{kind}: not so")
+        answer = await api.ask("PUT", "/v1/stacks/blog/override", data=json.dumps({"kind": kind}))
+        assert answer.error() == (422, "not_supported")
+        assert answer.json["title"] == "Not possible"
+
+
+async def test_an_override_that_is_over_already_cannot_be() -> None:
+    async with serving() as api:
+        body = '{"kind": "held", "until": "2001-01-01T00:00:00Z"}'
+        answer = await api.ask("PUT", "/v1/stacks/blog/override", data=body)
+        assert answer.error() == (422, "already_over")
         assert not api.control.stacks()[0].overrides
 
 

@@ -233,6 +233,8 @@ class FakeControl:
         by: str,
         until: float | None,
     ) -> Override:
+        if self.refuse is not None:
+            raise self.refuse
         override = Override(stack, service, kind, reason, by, NOON, until)
         status = self.stack(stack)
         others = tuple(entry for entry in status.overrides if entry.service != service)

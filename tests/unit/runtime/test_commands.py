@@ -61,8 +61,9 @@ async def test_releasing_one_services_hold_does_not_bring_back_a_stack_that_is_d
 async def test_down_for_one_service_is_refused_and_takes_nothing_down(tmp_path: Path) -> None:
     async with running(tmp_path, FakeEngine()) as daemon:
         await up(daemon)
-        with pytest.raises(RequestError, match="to stop a service: stop"):
+        with pytest.raises(RequestError, match="to stop a service: stop") as refused:
             await daemon.commands().submit(STACK, Verb.DOWN, (WEB,), "a test")
+        assert (refused.value.status, refused.value.code) == (422, "whole_stack_only")
         assert daemon.store.view(STACK).overrides == ()
 
 
@@ -122,7 +123,7 @@ async def test_a_hold_whose_time_is_over_ends_and_the_history_says_so(tmp_path: 
         assert told == ["no longer held: its time is over"]
 
 
-@pytest.mark.parametrize("kind", [OverrideKind.PINNED, OverrideKind.RELEASED, OverrideKind.SCALED])
+@pytest.mark.parametrize("kind", [OverrideKind.PINNED, OverrideKind.RELEASED, OverrideKind.SCALED, OverrideKind.PAUSED])
 async def test_what_has_a_verb_of_its_own_is_not_set_as_an_override(tmp_path: Path, kind: OverrideKind) -> None:
     async with running(tmp_path, FakeEngine()) as daemon:
         await up(daemon)
