@@ -83,7 +83,7 @@ def _unserved(world: World, request: Request, container: ObservedContainer) -> b
     match request.verb:
         case Verb.RESTART:
             return True
-        case Verb.START:
+        case Verb.START | Verb.RESUME:
             return container.ended
         case Verb.UP:
             return container.ended and not is_finished_job(world.view, container)

@@ -42,11 +42,12 @@ class Override:
 
 
 class Verb(enum.StrEnum):
-    """What can be asked of a stack or of a service, once."""
+    """What can be asked of a stack or of a service, once. RESUME: a START, because a hold or a stop was released."""
 
     UP = "up"
     DOWN = "down"
     START = "start"
+    RESUME = "resume"
     STOP = "stop"
     RESTART = "restart"
     PULL = "pull"

@@ -124,7 +124,7 @@ class Commands:
     async def _set_overrides(self, view: View, verb: Verb, services: tuple[ServiceName, ...], by: str) -> None:
         parts, intents = self._parts, self._parts.intents
         match verb:
-            case Verb.UP | Verb.START | Verb.RESTART:
+            case Verb.UP | Verb.START | Verb.RESUME | Verb.RESTART:
                 scope = [o for o in view.overrides if not services or o.service is None or o.service in services]
                 gone = [o for o in scope if o.kind in _STOPS]
                 pins = [o for o in scope if o.kind is OverrideKind.PINNED and verb is Verb.UP]
@@ -186,7 +186,7 @@ class Commands:
             await self.adopt(stack, by)
         elif gone:
             await self._parts.intents.release(stack, gone, f"released by {by}")
-            verb = Verb.START if any(override.kind in _STOPS for override in gone) else Verb.RECONCILE
+            verb = Verb.RESUME if any(override.kind in _STOPS for override in gone) else Verb.RECONCILE
             await self._ask(stack, verb, (service,) if service is not None else (), by)
         return bool(gone)
 
@@ -286,7 +286,7 @@ def _targets(view: View, verb: Verb, services: tuple[ServiceName, ...]) -> froze
     """The runs that a request does not accept as the last word. What runs may have ended since it was looked at."""
     containers = [one for one in ours(view) if not services or one.service in services]
     match verb:
-        case Verb.RESTART | Verb.START | Verb.UP:
+        case Verb.RESTART | Verb.START | Verb.RESUME | Verb.UP:
             return frozenset(one.incarnation for one in containers)
         case _:
             return frozenset()

@@ -124,10 +124,11 @@ def test_a_restart_of_an_ended_job_runs_it_again() -> None:
     assert (toy.box("job").running, toy.requests) == (True, ())
 
 
-def test_a_start_asked_for_runs_a_completed_job_once() -> None:
+@pytest.mark.parametrize("verb", [Verb.START, Verb.RESUME])
+def test_a_start_asked_for_runs_a_completed_job_once(verb: Verb) -> None:
     toy = Toy(service("job")).settle()
     toy.crash("job", 0)
-    toy.settle().ask(Verb.START, "job").settle()
+    toy.settle().ask(verb, "job").settle()
     assert toy.box("job").running
     toy.crash("job", 0)
     assert toy.settle(patience=60).requests == ()

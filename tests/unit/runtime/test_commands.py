@@ -58,6 +58,21 @@ async def test_releasing_one_services_hold_does_not_bring_back_a_stack_that_is_d
         assert [one.service for one in daemon.store.view(STACK).overrides] == [None]
 
 
+async def test_a_release_of_a_stop_starts_again_and_is_told_as_a_resume(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        commands = daemon.commands()
+        await commands.submit(STACK, Verb.STOP, (JOBS,), "a test")
+        await until(lambda: daemon.running("db", "web"))
+        seen = daemon.history.last_seq
+        assert await commands.drop_override(STACK, JOBS, "a person")
+        await until(lambda: daemon.running("db", "web", "jobs"))
+        asked = [one for one in daemon.history.after(seen, 1000) if one.type == "operation.requested"]
+        assert [one.message for one in asked] == ["resume jobs asked for by a person"]
+        links = [link.text for link in commands.why(STACK, JOBS).chain]
+        assert "resume jobs asked for by a person" in links
+
+
 async def test_down_for_one_service_is_refused_and_takes_nothing_down(tmp_path: Path) -> None:
     async with running(tmp_path, FakeEngine()) as daemon:
         await up(daemon)
