@@ -8,8 +8,7 @@ a release by an edit) is in force at once and on disk as soon as that answers: s
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +27,8 @@ from stackd.runtime.store import Store
 KEPT = 200
 """Operations that are over and still told about."""
 OVER = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED, OperationState.SUPERSEDED)
+_DIGITS = 17
+"""Hexadecimal digits of an id."""
 _FAILING = (ServiceState.STUCK, ServiceState.BLOCKED, ServiceState.BACKING_OFF, ServiceState.CRASH_LOOPING)
 
 
@@ -47,7 +48,7 @@ class Intents:
         self._clock = clock
         self._tracked: dict[OperationId, _Tracked] = {}
         self._news = asyncio.Event()
-        self._count = itertools.count()
+        self._last_id = 0
         self._writes: set[asyncio.Task[Any]] = set()
 
     # Overrides
@@ -139,7 +140,9 @@ class Intents:
 
     def restore(self, requests: Iterable[Request], operations: Iterable[Operation] = ()) -> None:
         """Take what an earlier run of the daemon left: what is over is told about, what is not goes on."""
-        for operation in sorted(operations, key=lambda one: one.request.id):
+        operations = sorted(operations, key=lambda one: one.request.id)
+        self._last_id = max(self._last_id, *map(_number, self._issued(requests, operations)))
+        for operation in operations:
             self._tracked[operation.request.id] = _Tracked(operation, self._history.last_seq)
         for request in requests:
             known = self._tracked.get(request.id)
@@ -150,9 +153,18 @@ class Intents:
             if tracked.operation.state not in OVER and identity not in going:
                 self._finish(tracked.operation, OperationState.SUCCEEDED, "done before stackd was started again")
 
+    def _issued(self, requests: Iterable[Request], operations: Iterable[Operation]) -> Iterator[str]:
+        """Every id that an earlier run of the daemon gave out and something still names."""
+        yield from (one.id for one in requests)
+        yield from (one.request.id for one in operations)
+        for stack in self._store.names():
+            yield from (one.forgiven for one in self._store.view(stack).ledger.services.values())
+
     def new_id(self) -> OperationId:
-        """An id that sorts by age."""
-        return OperationId(f"{int(self._clock().wall * 1000):013x}{next(self._count):04x}")
+        """An id that sorts by age, over restarts of the daemon and whatever is done to the clock: in milliseconds of
+        the wall clock with four digits more, or one above the last one given out."""
+        self._last_id = max(int(self._clock().wall * 1000) << 16, self._last_id + 1)
+        return OperationId(f"{self._last_id:0{_DIGITS}x}")
 
     async def ask(self, request: Request) -> Operation:
         """Put a request into force."""
@@ -282,6 +294,14 @@ class Intents:
         over = [key for key, tracked in self._tracked.items() if tracked.operation.state in OVER]
         for key in over[: max(0, len(over) - KEPT)]:
             del self._tracked[key]
+
+
+def _number(identity: str) -> int:
+    """Where an id stands in the order of ids; 0 for none, and for what no `new_id` has made."""
+    try:
+        return int(identity, 16) if len(identity) == _DIGITS else 0
+    except ValueError:
+        return 0
 
 
 def _overlap(old: Request, new: Request) -> bool:

@@ -289,7 +289,7 @@ class Journal:
         self._remember(stored)
         return JournalContents(
             overrides=tuple(self._each(of[Table.OVERRIDES], rows.OVERRIDE).values()),
-            requests=tuple(sorted(self._each(of[Table.REQUESTS], rows.REQUEST).values(), key=lambda one: one.at)),
+            requests=tuple(sorted(self._each(of[Table.REQUESTS], rows.REQUEST).values(), key=lambda one: one.id)),
             ledgers=dict(self._ledgers),
             condemned=dict(self._condemned),
             revisions=dict(self._revisions),

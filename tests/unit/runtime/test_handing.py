@@ -10,6 +10,7 @@ import pytest
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.ids import ServiceName
 from stackd.model.override import Operation, OperationState, OverrideKind, Request, Verb
+from stackd.model.view import Ledger, Now, ServiceLedger
 from stackd.runtime import handing
 from tests.fake import Fault, FaultKind
 from tests.fake.engine import FakeEngine
@@ -93,3 +94,29 @@ async def test_how_an_operation_ended_is_kept(tmp_path: Path) -> None:
     async with running(tmp_path, engine) as daemon:
         (kept,) = daemon.contents.operations
         assert (kept.request.id, kept.state) == (asked.request.id, OperationState.SUCCEEDED)
+
+
+async def test_ids_grow_whatever_is_done_to_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        walls = iter([2000.0, 1000.0, 1000.0, 2000.0005, 3000.0])
+        monkeypatch.setattr(daemon.intents, "_clock", lambda: Now(0.0, next(walls)))
+        ids = [daemon.intents.new_id() for _ in range(5)]
+        assert ids == sorted(set(ids))
+        assert {len(one) for one in ids} == {17}
+
+
+@pytest.mark.parametrize("named_by", ["request", "operation", "ledger"])
+async def test_ids_grow_over_a_restart_of_the_daemon_before_which_the_clock_was_ahead(
+    tmp_path: Path, named_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(daemon.intents, "_clock", lambda: Now(0.0, 4e9))
+            ahead = Request(daemon.intents.new_id(), STACK, Verb.START, (), "a test", 4e9)
+    async with running(tmp_path, FakeEngine()) as daemon:
+        if named_by == "ledger":
+            ledger = Ledger({ServiceName("web"): ServiceLedger(forgiven=ahead.id)})
+            daemon.store.restore(STACK, ledger, {}, (), ())
+        over = Operation(ahead, OperationState.SUCCEEDED)
+        daemon.intents.restore((ahead,) if named_by == "request" else (), (over,) if named_by == "operation" else ())
+        assert daemon.intents.new_id() > ahead.id
