@@ -9,7 +9,8 @@ import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stackd.api.text import Cell, Paint, age, clean, plain, style_of, table
+from stackd.api.table import Cell, Paint, clean, indented, plain, table
+from stackd.api.text import age, style_of
 
 if TYPE_CHECKING:
     from stackd.api.past import (
@@ -60,7 +61,7 @@ def _link_row(link: LinkView) -> list[Cell]:
 
 def _indented(rows: Sequence[Sequence[Cell]], paint: Paint) -> list[str]:
     """A table without a head."""
-    return [f"  {line}" for line in table([""] * len(rows[0]), rows, paint)[1:]] if rows else []
+    return indented([""] * len(rows[0]), rows, paint)[1:] if rows else []
 
 
 def signal_name(number: int | None) -> str:

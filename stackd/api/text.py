@@ -7,12 +7,12 @@ the caller's: `paint(style, text)` sees the words after they were aligned.
 from __future__ import annotations
 
 import math
-import re
-import textwrap
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from stackd.api.table import WIDE, Cell, Paint, clean, indented, plain, table
 
 if TYPE_CHECKING:
     from stackd.api.schemas import (
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
         StackView,
         StepView,
     )
-
-Paint = Callable[[str, str], str]
-"""(style, text) -> text. Styles: good, busy, bad, dim, head, name."""
-
-Cell = tuple[str, str]
-"""(text, style)."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _GOOD = {"running", "healthy", "completed", "succeeded"}
 _BAD = {
@@ -53,16 +45,6 @@ _BAD = {
 _QUIET = {"stopped", "held", "paused", "absent", "orphaned", "cancelled", "superseded"}
 
 
-def plain(_style: str, text: str) -> str:
-    """No colour."""
-    return text
-
-
-def clean(text: str) -> str:
-    """One line without control characters: what a container or an engine says must not steer a terminal."""
-    return _CONTROL.sub(" ", text)
-
-
 def style_of(state: str) -> str:
     """The style of a state word."""
     if state in _GOOD:
@@ -70,48 +52,6 @@ def style_of(state: str) -> str:
     if state in _BAD:
         return "bad"
     return "dim" if state in _QUIET else "busy"
-
-
-WIDE, WIDEST = 60, 100
-"""Characters after which a cell goes on in the next line: in any column, and in the last one."""
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], paint: Paint = plain) -> list[str]:
-    """Left-aligned columns, two blanks apart; a column that is empty in every row is left out.
-
-    A cell of many words goes on below itself, so that one long reason does not push the rest off the screen.
-    """
-    cells = [[(clean(text), style) for text, style in row] for row in rows]
-    shown = [index for index in range(len(head)) if index == 0 or any(row[index][0] for row in cells)]
-    lines = [[(head[index], "head") for index in shown]]
-    for row in cells:
-        lines += _folded([row[index] for index in shown])
-    widths = [max(len(line[column][0]) for line in lines) for column in range(len(shown))]
-    return [_line(line, widths, paint) for line in lines]
-
-
-def _folded(row: Sequence[Cell]) -> list[list[Cell]]:
-    """A row as the lines that it takes; what has no blanks (a path, a digest) is never broken."""
-    last = len(row) - 1
-    columns = [_wrapped(text, WIDEST if column == last else WIDE) for column, (text, _) in enumerate(row)]
-    height = max(map(len, columns), default=1)
-    padded = [lines + [""] * (height - len(lines)) for lines in columns]
-    return [[(padded[column][line], row[column][1]) for column in range(len(row))] for line in range(height)]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    if len(text) <= width:
-        return [text]
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _line(cells: Sequence[Cell], widths: Sequence[int], paint: Paint) -> str:
-    last = max((index for index, (text, _) in enumerate(cells) if text), default=0)
-    parts = []
-    for index, (text, style) in enumerate(cells[: last + 1]):
-        padding = "" if index == last else " " * (widths[index] - len(text))
-        parts.append((paint(style, text) if text else "") + padding)
-    return "  ".join(parts)
 
 
 def age(since: str | None, now: float) -> str:
@@ -323,7 +263,7 @@ def plan_lines(plan: PlanView, paint: Paint = plain) -> list[str]:
         ]
         for step in plan["steps"]
     ]
-    return [head, *(f"  {line}" for line in table(("ACTION", "WHAT", "NOW", "WHY"), rows, paint))]
+    return [head, *indented(("ACTION", "WHAT", "NOW", "WHY"), rows, paint)]
 
 
 def _step_state(step: StepView) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stackd.api.text import Paint, diagnostic_lines, plain
+from stackd.api.table import Paint, plain
+from stackd.api.text import diagnostic_lines
 
 if TYPE_CHECKING:
     from stackd.api.schemas import DiagnosticView

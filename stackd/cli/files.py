@@ -16,7 +16,7 @@ from stackd.cli.render import out, out_json, paint_for
 
 if TYPE_CHECKING:
     from stackd.api.schemas import DiagnosticView
-    from stackd.api.text import Paint
+    from stackd.api.table import Paint
     from stackd.model.spec import Loaded
 
 

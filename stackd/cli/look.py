@@ -8,6 +8,7 @@ import time
 import click
 
 from stackd.api import text
+from stackd.api.table import table
 from stackd.cli.common import as_json, client, optional_stack, refusals_end_it, stack_argument
 from stackd.cli.lingering import warning
 from stackd.cli.render import err, out, out_json, paint_for
@@ -28,7 +29,7 @@ def ps_command(stack: str | None, as_json: bool) -> None:
     if not rows:
         err("no services yet; add a stack: stackd add DIR")
         return
-    out(text.table(("STACK", *text.SERVICE_HEAD), rows, paint_for(sys.stdout)))
+    out(table(("STACK", *text.SERVICE_HEAD), rows, paint_for(sys.stdout)))
 
 
 @click.command("status")

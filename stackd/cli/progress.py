@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from stackd.api.text import Paint, clean, style_of
+from stackd.api.table import Paint, clean
+from stackd.api.text import style_of
 from stackd.cli.render import paint_for
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Progress:
     def __init__(self, services: Iterable[str]) -> None:
         self._wanted = frozenset(services)
         self._paint = paint_for(sys.stderr)
-        self._live = sys.stderr.isatty() and self._paint("bad", "x") != "x"
+        self._live = self._paint.colours
         self._drawn = 0
         self._said: dict[str, str] = {}
 

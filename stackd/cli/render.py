@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
-from stackd.api.text import Paint, clean, plain
+from stackd.api.table import Paint, clean
 from stackd.cli.exits import Exit, Stop
 
 if TYPE_CHECKING:
     from stackd.api.schemas import Problem
 
-_CODES = {"good": "32", "busy": "33", "bad": "31", "dim": "2", "head": "1", "name": "36"}
-
 
 def paint_for(stream: TextIO) -> Paint:
-    """The painter for a stream."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
-        return plain
-    return _coloured
-
-
-def _coloured(style: str, text: str) -> str:
-    code = _CODES.get(style)
-    return f"\x1b[{code}m{text}\x1b[0m" if code else text
+    """The painter for a stream: colours and a width only where a person looks at it."""
+    if not stream.isatty():
+        return Paint()
+    colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Paint(colours, shutil.get_terminal_size().columns)
 
 
 def out(lines: Iterable[str]) -> None:

@@ -1,53 +1,45 @@
-"""The one table: everything in it is served, described and tested."""
+"""A table takes the room that its reader has."""
 
 from __future__ import annotations
 
-import json
-import re
-from pathlib import Path
+from stackd.api.table import Cell, Paint, indented, table
 
-from stackd.api.routes import TABLE
-from tests.api.world import serving
-
-HERE = Path(__file__).parent
+HEAD = ("NAME", "PORTS", "DETAIL")
+REASON = "asked for by somebody who wanted to say at length why this service is to stay as it is, for whoever finds it"
 
 
-def test_every_route_is_asked_by_a_test() -> None:
-    text = "\n".join(file.read_text() for file in HERE.glob("test_*.py"))
-    for route in TABLE:
-        last = route.path.rsplit("/", 1)[-1]
-        path = route.path.replace("{stack}", "blog").replace("{service}", "web").replace("{operation}", "op-")
-        path = path.replace("{number}", "3").replace("{crash}", "7")
-        prefix = path.removesuffix(f"/{last}") if route.method == "POST" else path
-        assert prefix in text or f"{{scope}}/{last}" in text, f"no test asks {route.method} {route.path}"
-        assert last.startswith("{") or last in text, f"no test asks {route.method} {route.path}"
+def rows(detail: str = REASON) -> list[list[Cell]]:
+    return [[("web", "name"), ("80->80/tcp", ""), (detail, "dim")], [("db", "name"), ("", ""), ("", "")]]
 
 
-async def test_every_route_is_served() -> None:
-    async with serving() as api:
-        for route in TABLE:
-            path = re.sub(r"{\w+}", "nothing", route.path)
-            body = '{"kind": "held"}' if route.method == "PUT" else None
-            answer = await api.ask(route.method, path + ("?for=healthy" if path.endswith("wait") else ""), data=body)
-            assert answer.status in (200, 404), (route.method, path, answer.text)
-            if answer.status == 404:
-                assert answer.error()[1] != "no_such_route"
+def test_a_long_last_cell_goes_on_within_the_terminal() -> None:
+    lines = table(HEAD, rows(), Paint(width=60))
+    assert max(map(len, lines)) <= 60
+    assert len(lines) > 3
+    assert " ".join(line[18:].strip() for line in lines[1:-1]) == REASON
 
 
-async def test_the_description_is_openapi_of_every_route() -> None:
-    async with serving() as api:
-        document = json.loads((await api.get("/v1/openapi.json")).text)
-    assert document["openapi"] == "3.1.0"
-    described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
-    assert described == {(route.method, route.path) for route in TABLE}
-    identifiers = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
-    assert len(identifiers) == len(set(identifiers))
-    for path, item in document["paths"].items():
-        for operation in item.values():
-            assert operation["summary"]
-            names = {entry["name"] for entry in operation["parameters"] if entry["in"] == "path"}
-            assert names == set(re.findall(r"{(\w+)}", path))
-            assert "default" in operation["responses"]
-    for reference in re.findall(r'"\$ref": "([^"]+)"', json.dumps(document)):
-        assert reference.startswith("#/components/schemas/")
-        assert reference.rsplit("/", 1)[1] in document["components"]["schemas"]
+def test_a_colour_takes_no_room() -> None:
+    bare = table(HEAD, rows(), Paint(width=60))
+    assert [line.count("\x1b[2m") for line in table(HEAD, rows(), Paint(colours=True, width=60))][1:-1] == [1] * (
+        len(bare) - 2
+    )
+
+
+def test_without_a_terminal_a_long_cell_is_folded_at_a_fixed_width() -> None:
+    assert max(map(len, table(HEAD, rows()))) > 100
+    assert len(table(HEAD, rows())) == 4
+
+
+def test_a_terminal_too_narrow_for_the_others_leaves_the_last_column_a_few_words() -> None:
+    lines = table(HEAD, rows(), Paint(width=10))
+    assert len(lines) < 10
+    assert max(map(len, lines)) <= 18 + 24
+
+
+def test_an_indented_table_ends_where_the_terminal_ends() -> None:
+    assert max(map(len, indented(HEAD, rows(), Paint(width=60)))) <= 60
+
+
+def test_what_has_no_blanks_is_never_broken() -> None:
+    assert any("/a/b" * 20 in line for line in table(HEAD, rows("/a/b" * 20), Paint(width=40)))
