@@ -141,7 +141,7 @@ class Intents:
     def restore(self, requests: Iterable[Request], operations: Iterable[Operation] = ()) -> None:
         """Take what an earlier run of the daemon left: what is over is told about, what is not goes on."""
         operations = sorted(operations, key=lambda one: one.request.id)
-        self._last_id = max(self._last_id, *map(_number, self._issued(requests, operations)))
+        self._last_id = max((self._last_id, *map(_number, self._issued(requests, operations))))
         for operation in operations:
             self._tracked[operation.request.id] = _Tracked(operation, self._history.last_seq)
         for request in requests:
