@@ -18,10 +18,7 @@ from stackd.model.ids import ServiceName
 from stackd.model.override import Override, OverrideKind
 from stackd.model.plan import Reason, Why
 from stackd.model.spec import Project, ServiceSpec
-from stackd.model.view import Now, Presence, View
-
-UNREADABLE = "cannot be read any more"
-"""In the reason of a pin whose revision is lost: it says why (`runtime.past` writes it at the start)."""
+from stackd.model.view import LostPin, Now, Presence, View
 
 
 class Want(enum.StrEnum):
@@ -82,7 +79,8 @@ def _unread_pin(view: View, standing: Iterable[Override]) -> Override | None:
 
 
 def _held_by(pin: Override, view: View, project: Project) -> Iterator[Target]:
-    told = pin.reason if UNREADABLE in pin.reason else f"revision {pin.value}, to which it is pinned, is not read yet"
+    lost = isinstance(view.pin, LostPin) and view.pin.number == pin.value
+    told = str(view.pin) if lost else f"revision {pin.value}, to which it is pinned, is not read yet"
     reason = Reason(Why.ROLLED_BACK, told)
     for name in dict.fromkeys((*start_order(project), *_observed_services(view))):
         yield Target(name, project.services.get(name), Want.LEAVE, 0, reason, pin)

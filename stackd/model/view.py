@@ -149,14 +149,25 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class LostPin:
+    """A revision that a rollback names and that cannot be read any more: until that ends, nothing is changed."""
+
+    number: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"revision {self.number} cannot be read any more, so nothing is changed: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything a decision may look at.
 
     `running` are the operations in flight; `answered` tells, by service (None = the stack's networks and volumes), when
     its last operation was answered: an observation sent before that does not count. `fetched` are the pulls and builds
     done for a request (id, service); `changes` explains, by service, the last edit of its definition. `pin` is the
-    revision that a PINNED override names, once it is read; `created` are the containers that this life of the daemon
-    made.
+    revision that a PINNED override names, once it is read or found to be lost; `created` are the containers that this
+    life of the daemon made.
     """
 
     stack: StackName
@@ -174,14 +185,14 @@ class View:
     running: frozenset[Op] = frozenset()
     answered: Mapping[ServiceName | None, float] = field(default_factory=dict)
     changes: Mapping[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
-    pin: Pin | None = None
+    pin: Pin | LostPin | None = None
     created: frozenset[ContainerId] = frozenset()
 
     @property
     def pinned(self) -> Pin | None:
         """The revision that is in force instead of the newest text, None = the newest text is."""
         pin = self.pin
-        if pin is None:
+        if not isinstance(pin, Pin):
             return None
         stands = any(o.kind is OverrideKind.PINNED and o.value == pin.number for o in self.overrides)
         return pin if stands else None

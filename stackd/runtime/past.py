@@ -15,14 +15,13 @@ from dataclasses import replace
 
 from stackd.compose.explain import changed_fields
 from stackd.compose.report import REDACTED
-from stackd.core.desired import UNREADABLE
 from stackd.core.why import Known, explain
 from stackd.errors import RequestError, StateError
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.override import Operation, Override, OverrideKind, Verb
 from stackd.model.record import Applied, Crash, CrashBundle, WhyAnswer
 from stackd.model.spec import ServiceSpec
-from stackd.model.view import Pin, View
+from stackd.model.view import LostPin, Pin, View
 from stackd.runtime.history import History
 from stackd.runtime.journal import Journal
 from stackd.runtime.parts import Parts
@@ -128,13 +127,15 @@ def read_pins(
     found = []
     for override in overrides:
         if override.kind is OverrideKind.PINNED:
+            number = override.value or 0
+            pin: Pin | LostPin
             try:
-                kept = journal.applied(override.stack)
-                store.set_pin(override.stack, revive(_numbered(override.stack, kept, override.value or 0)))
+                pin = revive(_numbered(override.stack, journal.applied(override.stack), number))
             except (StateError, RequestError) as error:
-                text = f"revision {override.value} {UNREADABLE}, so nothing is changed: {error}"
-                override = replace(override, reason=text)
-                history.add(override.stack, None, "override.unreadable", text, kind=override.kind.value)
+                pin = LostPin(number, str(error))
+                override = replace(override, reason=str(pin))
+                history.add(override.stack, None, "override.unreadable", str(pin), kind=override.kind.value)
+            store.set_pin(override.stack, pin)
         found.append(override)
     return tuple(found)
 

@@ -18,7 +18,7 @@ from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, ObservedStack
 from stackd.model.override import Override, Request
 from stackd.model.plan import FieldChange, Op, PullImage, RemoveContainer, service_of
-from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, Pin, View
+from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, LostPin, Pin, View
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class _Cell:
     running: frozenset[Op] = frozenset()
     answered: dict[ServiceName | None, float] = field(default_factory=dict)
     changes: dict[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
-    pin: Pin | None = None
+    pin: Pin | LostPin | None = None
     created: frozenset[ContainerId] = frozenset()
     removing: dict[ContainerId, float] = field(default_factory=dict)
     decision: Decision | None = None
@@ -209,7 +209,7 @@ class Store:
             cell.overrides = overrides
             self._bump(cell)
 
-    def set_pin(self, stack: StackName, pin: Pin | None) -> None:
+    def set_pin(self, stack: StackName, pin: Pin | LostPin | None) -> None:
         """The revision that a PINNED override names; it is in force only while that override stands."""
         cell = self._cell(stack)
         if cell.pin != pin:

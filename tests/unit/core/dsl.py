@@ -63,6 +63,7 @@ from stackd.model.view import (
     Failure,
     HostFacts,
     Ledger,
+    LostPin,
     Now,
     Pin,
     Presence,
@@ -138,7 +139,7 @@ class Toy:
         self.running: frozenset[Op] = frozenset()
         self.answered: dict[ServiceName | None, float] = {}
         self.policies: dict[ServiceName, str] = {}
-        self.pin: Pin | None = None
+        self.pin: Pin | LostPin | None = None
         self.created: set[ContainerId] = set()
         self.done: list[Op] = []
         self.watch: Callable[[Op], None] = lambda op: None

@@ -135,6 +135,16 @@ def test_a_start_asked_for_runs_a_completed_job_once(verb: Verb) -> None:
     assert not toy.box("job").running
 
 
+@pytest.mark.parametrize("verb", [Verb.START, Verb.RESUME])
+def test_a_start_of_what_is_held_is_not_done_before_it_runs(verb: Verb) -> None:
+    toy = Toy(service("web")).settle().override(OverrideKind.HELD)
+    toy.crash("web")
+    toy.ask(verb, "web").settle()
+    assert len(toy.requests) == 1
+    toy.overrides = ()
+    assert (toy.settle().requests, toy.box("web").running) == ((), True)
+
+
 def test_a_start_of_what_runs_does_nothing_and_is_done() -> None:
     toy = Toy(service("web")).settle()
     toy.done.clear()

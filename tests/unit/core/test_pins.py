@@ -11,7 +11,7 @@ from stackd.model.override import OverrideKind, Verb
 from stackd.model.plan import StopContainer, Why
 from stackd.model.spec import BuildSpec, ServiceSpec
 from stackd.model.status import StackState
-from stackd.model.view import Pin, ServiceState
+from stackd.model.view import LostPin, Pin, ServiceState
 from tests.unit.core.dsl import NEVER, Toy, project, service, words
 
 OLD = ImageId("sha256:web:1")
@@ -117,3 +117,18 @@ def test_the_status_names_the_pin() -> None:
     toy = pinned(Toy(service("web")).settle(), service("web"), web=OLD).settle()
     told = stack_status(toy.view(), toy.decide(), 0, "", toy.now)
     assert (told.state, told.detail) == (StackState.RUNNING, "pinned to revision 3 by test")
+
+
+def test_a_revision_that_is_lost_leaves_everything_alone_and_says_what_is_wrong_with_it() -> None:
+    toy = pinned(Toy(service("web", version="2")).settle(), service("web"), web=OLD).settle()
+    toy.pin = LostPin(3, "its files are gone")
+    toy.crash("web")
+    verdict = toy.verdict("web")
+    assert (toy.plan(), verdict.state) == ([], ServiceState.HELD)
+    assert verdict.detail == "revision 3 cannot be read any more, so nothing is changed: its files are gone"
+
+
+def test_what_is_wrong_with_another_revision_is_not_said_of_the_pinned_one() -> None:
+    toy = pinned(Toy(service("web", version="2")).settle(), service("web"), web=OLD).settle()
+    toy.pin = LostPin(2, "its files are gone")
+    assert toy.verdict("web").detail == "revision 3, to which it is pinned, is not read yet"
