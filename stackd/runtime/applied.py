@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from stackd.compose.canonical import as_yaml
 from stackd.compose.explain import changed_fields
-from stackd.compose.load import StackInputs, canonical
+from stackd.compose.load import canonical
 from stackd.compose.shown import redacted
 from stackd.core.ownership import ours
 from stackd.errors import StateError
@@ -26,8 +26,7 @@ from stackd.model.view import Decision, Now, Pin, Presence, View
 from stackd.runtime import rows
 from stackd.runtime.history import History
 from stackd.runtime.journal import Journal
-from stackd.source.revision import Revision
-from stackd.source.scan import Scanner, SourceSettings
+from stackd.source.scan import Scanner, SourceSettings, inputs_of
 
 log = logging.getLogger(__name__)
 
@@ -161,15 +160,10 @@ def _images(view: View, project: Project) -> dict[ServiceName, AppliedImage]:
 def _read(applied: Applied, before: Applied | None, settings: SourceSettings) -> _Texts:
     """The definition in canonical form without its secrets, and what was edited since the one before."""
     revision = rows.REVISION.validate_json(applied.revision)
-    values, loaded = canonical(_inputs(revision, settings), revision.read, settings.env)
+    values, loaded = canonical(inputs_of(revision, settings), revision.read, settings.env)
     if values is None or loaded.project is None:
         return _Texts("", ())
     return _Texts(as_yaml(redacted(values, loaded.project)), _edits(before, loaded.project, settings))
-
-
-def _inputs(revision: Revision, settings: SourceSettings) -> StackInputs:
-    inputs = StackInputs(revision.folder, revision.files, revision.folder / ".env")
-    return replace(inputs, env_files=settings.env_files, default_restart=settings.default_restart)
 
 
 def _edits(before: Applied | None, now: Project, settings: SourceSettings) -> tuple[str, ...]:

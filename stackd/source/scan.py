@@ -122,17 +122,12 @@ class Scanner:
 
     def revive(self, revision: Revision) -> Loaded:
         """The definition that a remembered revision makes today."""
-        inputs = self._configured(StackInputs(revision.folder, revision.files, revision.folder / ".env"))
-        return _load(inputs, revision.read, self._settings.env)
-
-    def _configured(self, inputs: StackInputs) -> StackInputs:
-        settings = self._settings
-        return replace(inputs, env_files=settings.env_files, default_restart=settings.default_restart)
+        return _load(inputs_of(revision, self._settings), revision.read, self._settings.env)
 
     def _loaded(self, candidate: Candidate, before: _Cached | None, files: Files) -> _Cached | None:
         if candidate.inputs is None:
             return None
-        inputs = self._configured(candidate.inputs)
+        inputs = _configured(candidate.inputs, self._settings)
         if before is not None and before.inputs == inputs:
             prints = _prints((*candidate.watched, *before.loaded.files), files)
             if prints == before.prints:
@@ -149,6 +144,15 @@ class Scanner:
         prints = kept.prints if kept else _prints(candidate.watched, files)
         texts = files.contents(kept.loaded.files) if kept else {}
         return StackReading(name, place, kept.loaded if kept else None, candidate.problem, prints, texts)
+
+
+def inputs_of(revision: Revision, settings: SourceSettings) -> StackInputs:
+    """What a remembered revision is loaded from today."""
+    return _configured(StackInputs(revision.folder, revision.files, revision.folder / ".env"), settings)
+
+
+def _configured(inputs: StackInputs, settings: SourceSettings) -> StackInputs:
+    return replace(inputs, env_files=settings.env_files, default_restart=settings.default_restart)
 
 
 def _load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> Loaded:
