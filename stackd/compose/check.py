@@ -151,8 +151,8 @@ class _Service:
         self._depends(service)
         self._shared(service)
         self._scale(service)
-        for port in items(service.get("ports")):
-            self._port(port)
+        for at, port in enumerate(items(service.get("ports"))):
+            self._port(port, self._path("ports", str(at)))
         for section in ("secrets", "configs"):
             for item in items(service.get(section)):
                 if isinstance(item, Map):
@@ -284,14 +284,14 @@ class _Service:
             message = 'a "container_name" names one container, so there cannot be several'
             self._report.error("bad-value", message, service.key_span("container_name"), self._path("container_name"))
 
-    def _port(self, port: Node) -> None:
+    def _port(self, port: Node, path: Path) -> None:
         if not isinstance(port, Map):
             return
-        if port.get("target") is None:
-            self._report.error("missing-key", 'a port needs "target"', port.span, self._path("ports"))
+        if port.get("target") is None and not self._report.told((*path, "target")):
+            self._report.error("missing-key", 'a port needs "target"', port.span, path)
         address = port.get("host_ip")
         if address is not None and text(address):
             try:
                 ipaddress.ip_address(text(address).partition("%")[0])
             except ValueError:
-                self._report.error("bad-port", f"{quote(address)} is no IP address", address.span, self._path("ports"))
+                self._report.error("bad-port", f"{quote(address)} is no IP address", address.span, (*path, "host_ip"))

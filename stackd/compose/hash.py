@@ -16,6 +16,7 @@ from stackd.compose.tree import Json
 from stackd.compose.units import go_json_float
 
 _NOT_HASHED = ("profiles", "build", "depends_on", "pull_policy", "scale")
+_HASHED_LAST = "pull_refresh_after"
 _WITH_FLOATS = frozenset(("cpus", "cpu_percent", "deploy"))
 _ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 _SERVICE_REFERENCE = re.compile(r'"(network_mode|ipc|pid)":"service:([^"\\]+)"')
@@ -43,7 +44,9 @@ def go_json(value: Json) -> str:
 
 def dialects(service: Mapping[str, Json]) -> tuple[str, str]:
     """The texts that are hashed for a canonical service: (v5, v2)."""
-    kept = {key: value for key, value in service.items() if key not in _NOT_HASHED}
+    kept = {key: value for key, value in service.items() if key not in _NOT_HASHED and key != _HASHED_LAST}
+    if _HASHED_LAST in service:
+        kept[_HASHED_LAST] = service[_HASHED_LAST]
     deploy = kept.get("deploy")
     if isinstance(deploy, dict):
         kept["deploy"] = {key: value for key, value in deploy.items() if key != "replicas"}
