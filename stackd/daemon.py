@@ -89,7 +89,7 @@ class Daemon:
         self.host = HostWatch(self.store, self.history, clock)
         witnesses = (self.crashes.look, self.applied.look, self.host.note, self.observer.attend)
         parts = (self.store, self.jobs, self.intents, journal, self.history, clock, witnesses, self.host.check)
-        self.stacks = Stacks(Loop(*parts))
+        self.stacks = Stacks(Loop(*parts, partings=(self.crashes.forget, self.host.forget)))
         supervision = config.supervision
         self._handing_over = supervision.handover
         self.intake = Intake(Inlets(engine, self.store, self.observer, self.intents, clock, supervision.hold_for))

@@ -25,7 +25,7 @@ from stackd.model.spec import Project
 from stackd.model.view import Decision, Now, View
 from stackd.runtime.history import History
 from stackd.runtime.journal import Journal
-from stackd.runtime.stable import Stable, in_force
+from stackd.runtime.stable import Stable, in_force, services_of
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +82,25 @@ class Crashes:
         """Take what a decision's view shows: runs that are stable, runs that ended badly and are not known yet."""
         now = self._clock()
         self._stable.note(view, now)
+        there = services_of(view)
+        if there is not None:
+            self._drop(view.stack, there)
         ends = bad_ends(view, decision.ledger, now)
         seen = self._seen.get(view.stack, set())
         for end in ends:
             if end.container.incarnation not in seen and not self._is_kept(end.container):
                 self._crashed(view, end, now)
         self._seen[view.stack] = {end.container.incarnation for end in ends}
+
+    def forget(self, stack: StackName) -> None:
+        """The stack is gone, and what is remembered of it goes; what is kept of its crashes stays."""
+        self._stable.forget(stack)
+        self._seen.pop(stack, None)
+        self._drop(stack, frozenset())
+
+    def _drop(self, stack: StackName, there: frozenset[ServiceName]) -> None:
+        for key in [key for key in self._services if key[0] == stack and key[1] not in there]:
+            del self._services[key]
 
     async def stop(self) -> None:
         """Give up what is under way: its gap tells it."""

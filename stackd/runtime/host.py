@@ -89,6 +89,12 @@ class HostWatch:
             _note(service, verdict, decision.ledger.services.get(verdict.service, ServiceLedger()), now)
         self._judge(now)
 
+    def forget(self, stack: StackName) -> None:
+        """The stack is gone: its services count no more."""
+        for key in [key for key in self._services if key[0] == stack]:
+            del self._services[key]
+        self._judge(self._clock().mono)
+
     def _judge(self, now: float) -> None:
         failures = [one.failed_at for one in self._services.values() if one.failed_at is not None]
         before = self._storm

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -192,9 +192,7 @@ class Journal:
         self.save_condemned(stack, {})
         for applied in self._kept.drop_applied(stack):
             self._put(Table.APPLIED, rows.applied_key(applied), None)
-        for key in [key for key in self._meta if key.startswith(f"stable/{stack}/")]:
-            self._put(Table.META, key, None)
-            del self._meta[key]
+        self.forget_meta(f"stable/{stack}/")
 
     def next_crash(self) -> int:
         """The number of the next crash."""
@@ -249,6 +247,12 @@ class Journal:
     def meta(self, key: str) -> str:
         """A small fact, "" = it is not kept."""
         return self._meta.get(key, "")
+
+    def forget_meta(self, prefix: str, but: Collection[str] = ()) -> None:
+        """Forget the small facts whose keys begin so, those of the keys `but` apart."""
+        for key in [key for key in self._meta if key.startswith(prefix) and key not in but]:
+            self._put(Table.META, key, None)
+            del self._meta[key]
 
     def append_history(self, entry: Happening) -> None:
         """Keep a history entry; its `seq` must be new and growing."""

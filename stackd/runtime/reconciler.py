@@ -25,7 +25,8 @@ Witness = Callable[[View, Decision], None]
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What the loop works with. `woken` is called at each waking, before anything is looked at."""
+    """What the loop works with. `woken` is called at each waking, before anything is looked at; `partings` when nothing
+    of a stack is left: who remembers something of it forgets it."""
 
     store: Store
     jobs: Jobs
@@ -35,6 +36,7 @@ class Loop:
     clock: Callable[[], Now]
     witnesses: tuple[Witness, ...] = ()
     woken: Callable[[], None] = lambda: None
+    partings: tuple[Callable[[StackName], None], ...] = ()
 
 
 async def keep(stack: StackName, loop: Loop) -> None:

@@ -1,8 +1,9 @@
 """What each service ran as when it last ran well, so that a crash can tell what was changed since.
 
 Law: a run is stable once it has run, and been healthy, for its policy's `reset_after`. The definition itself is held in
-memory; after a restart of the daemon it comes from the applied revision that was in force then. What this module does
-NOT do: judge whether a change has to do with the crash.
+memory; after a restart of the daemon it comes from the applied revision that was in force then. Of a service that is
+gone, from the definition and from the engine, nothing is remembered. What this module does NOT do: judge whether a
+change has to do with the crash.
 """
 
 from __future__ import annotations
@@ -47,9 +48,14 @@ class Stable:
         self._revived = revived
         self._runs: dict[tuple[StackName, ServiceName], _Run] = {}
         self._specs: dict[tuple[StackName, ServiceName], ServiceSpec] = {}
+        self._there: dict[StackName, frozenset[ServiceName]] = {}
 
     def note(self, view: View, now: Now) -> None:
         """Take what a view shows, before the decision about it changes the ledger."""
+        there = services_of(view)
+        if there is not None and self._there.get(view.stack) != there:
+            self.forget(view.stack, but=there)
+            self._there[view.stack] = there
         for box in ours(view):
             self._learn(view, box)
             spec = self._specs.get((box.stack, box.service))
@@ -58,6 +64,14 @@ class Stable:
                 continue
             if now.mono - known.stable_since >= spec.restart.reset_after:
                 self._put(box, spec, now.wall)
+
+    def forget(self, stack: StackName, but: frozenset[ServiceName] = frozenset()) -> None:
+        """The stack, or all of its services `but` these, are gone."""
+        for key in [key for key in {*self._runs, *self._specs} if key[0] == stack and key[1] not in but]:
+            self._runs.pop(key, None)
+            self._specs.pop(key, None)
+        self._there.pop(stack, None)
+        self._journal.forget_meta(_key(stack, ""), {_key(stack, service) for service in but})
 
     def _learn(self, view: View, box: ObservedContainer) -> None:
         """The definition that a container was made from, while it is at hand: an edit replaces it."""
@@ -115,6 +129,16 @@ class Stable:
         return None
 
 
+def services_of(view: View) -> frozenset[ServiceName] | None:
+    """The services that there are, in a definition or on the engine; None = not known (yet)."""
+    desired = view.desired
+    if view.observed is None or not view.host.sources_loaded or (desired is not None and desired.project is None):
+        return None
+    projects = [one for one in (view.project, desired.project if desired is not None else None) if one is not None]
+    defined = {name for one in projects for name in (*one.services, *one.inactive)}
+    return frozenset(defined | {box.service for box in ours(view)})
+
+
 def in_force(view: View, journal: Journal) -> int | None:
     """The number of the revision in force, None when it is not (yet) an applied one."""
     if view.pinned is not None:
@@ -123,5 +147,5 @@ def in_force(view: View, journal: Journal) -> int | None:
     return next((one.number for one in reversed(journal.applied(view.stack)) if one.digest == digest), None)
 
 
-def _key(stack: StackName, service: ServiceName) -> str:
+def _key(stack: StackName, service: str) -> str:
     return f"stable/{stack}/{service}"

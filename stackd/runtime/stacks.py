@@ -69,6 +69,8 @@ class Stacks:
                 delay = FIRST_RETRY if lasted > LAST_RETRY else min(delay * 2, LAST_RETRY)
                 self._rests[stack] = self._loop.clock().mono + delay
                 await asyncio.sleep(delay)
+        for part in self._loop.partings:
+            part(stack)
         self._loop.intents.forget(stack)
         self._loop.store.forget(stack)
         self._tasks.pop(stack, None)

@@ -6,7 +6,7 @@ a dead daemon writes goes nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -153,6 +153,10 @@ class MemoryJournal(Journal):
 
     def meta(self, key: str) -> str:
         return self.disk.meta.get(key, "")
+
+    def forget_meta(self, prefix: str, but: Collection[str] = ()) -> None:
+        for key in [key for key in self.disk.meta if key.startswith(prefix) and key not in but]:
+            self._later(partial(self.disk.meta.pop, key, None))
 
     def forget_stack(self, stack: StackName, overrides: Iterable[Override], requests: Iterable[Request]) -> None:
         for override in overrides:

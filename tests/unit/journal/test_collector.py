@@ -309,6 +309,46 @@ async def test_after_a_restart_of_the_daemon_the_applied_revision_tells_what_was
         assert [str(change) for change in (await later.bundle()).changes] == ["environment.MODE: good -> bad"]
 
 
+async def test_nothing_is_remembered_of_a_service_that_is_gone_and_all_of_one_that_is_not(tmp_path: Path) -> None:
+    async with world(tmp_path, service("web"), service("db")) as one:
+        one.toy.wait(700)
+        one.turn()
+        one.toy.crash("web"), one.toy.crash("db")
+        one.turn()
+        await one.done()
+        assert remembered(one) == {"web", "db"}
+        one.toy.edit(service("web"))
+        one.turn()
+        assert remembered(one) == {"web", "db"}, "its container is there"
+        one.toy.settle()
+        one.turn()
+        assert remembered(one) == {"web"}
+        one.toy.host = replace(one.toy.host, sources_loaded=False)
+        one.toy.desired = None
+        one.turn()
+        assert remembered(one) == {"web"}, "not read yet is not absent"
+
+
+async def test_nothing_is_remembered_of_a_stack_that_is_gone_and_its_crashes_stay(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        one.toy.wait(700).crash("web")
+        one.turn()
+        await one.done()
+        assert remembered(one) == {"web"}
+        one.crashes.forget(STACK)
+        assert (remembered(one), one.crashes._seen) == (set(), {})
+        assert len(one.journal.crashes(STACK)) == 1
+
+
+def remembered(one: World) -> set[str]:
+    """Of which services something is: in the collector's memory, in that of stable runs, in the journal."""
+    stable = one.crashes._stable
+    keys = {*one.crashes._services, *stable._runs, *stable._specs}
+    return {name for _, name in keys} | {
+        key.rpartition("/")[2] for key in one.journal._meta if key.startswith("stable/")
+    }
+
+
 async def test_a_run_that_was_stable_itself_has_nothing_changed(tmp_path: Path) -> None:
     async with world(tmp_path) as one:
         one.toy.wait(700).crash("web")

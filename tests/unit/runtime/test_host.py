@@ -120,3 +120,15 @@ def test_a_host_that_slept_makes_health_verdicts_wait() -> None:
     assert world.types() == ["host.resumed"]
     world.wait(5)
     assert world.types() == ["host.resumed"]
+
+
+def test_a_stack_that_is_gone_feeds_no_storm() -> None:
+    world = World()
+    world.note()
+    world.wait(20)
+    world.crash(*NAMES)
+    assert world.store.host.storm
+    world.watch.forget(APP)
+    assert not world.watch._services
+    world.wait(61)
+    assert not world.store.host.storm

@@ -11,11 +11,13 @@ from stackd.model.evidence import Condemned
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.plan import Plan, Why
-from stackd.model.view import Decision, HostFacts, Ledger, Now, View
+from stackd.model.view import Decision, DesiredStack, HostFacts, Ledger, Now, View
 from stackd.runtime import reconciler
+from stackd.runtime.host import _Service
 from stackd.runtime.store import Store
 from tests.fake.engine import FakeEngine
-from tests.unit.core.dsl import service
+from tests.unit.core.dsl import project, service
+from tests.unit.runtime.whole import whole
 from tests.unit.runtime.world import OURS, STACK, clock, running, until
 
 
@@ -28,6 +30,17 @@ async def test_a_stack_that_is_gone_leaves_no_stop_for_a_later_one_of_its_name(t
         await until(lambda: STACK not in daemon.store.names())
     async with running(tmp_path, FakeEngine()) as again:
         assert again.contents.overrides == ()
+
+
+async def test_who_remembers_something_of_a_stack_hears_that_it_is_gone(tmp_path: Path) -> None:
+    async with whole(tmp_path, FakeEngine()) as daemon:
+        daemon.publish(DesiredStack(STACK, project()))
+        await until(lambda: STACK in daemon.crashes._seen and daemon.store.host.sources_loaded)
+        key = STACK, ServiceName("web")
+        daemon.host._services[key] = _Service()
+        daemon.withdraw(STACK)
+        await until(lambda: STACK not in daemon.store.names())
+        assert (STACK not in daemon.crashes._seen, key not in daemon.host._services) == (True, True)
 
 
 async def test_a_stop_stands_though_the_engine_is_seen_before_the_files_are_read(tmp_path: Path) -> None:
