@@ -2,9 +2,10 @@
 
 Law: never in the way of a restart. A crash is kept in short at once; a task of its own asks the engine for the rest,
 for at most 5 seconds, and what cannot be had is named as a gap. A log outlives its container's restart, so its lines
-are cut to the run by the engine's own instants. At most 4 crashes are looked into at once, one of a service at a time,
-and of a crash loop at most 10 a minute. Log lines are kept as they are: `stackd logs` shows them, too. What this module
-does NOT do: judge how a run ended (`core.crashes` does).
+are cut to the run by the engine's own instants, halfway between an end and the next start: the engine notes a start
+only when the program runs, and a short one has said all by then. At most 4 crashes are looked into at once, one of a
+service at a time, and of a crash loop at most 10 a minute. Log lines are kept as they are: `stackd logs` shows them,
+too. What this module does NOT do: judge how a run ended (`core.crashes` does).
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ DEADLINE = 5.0
 AT_ONCE = 4
 MOST, SPAN = 10, 60.0
 """Of one service at most so many crashes in so many seconds are looked into."""
+SLACK = 1.0
+"""Seconds by which a program's first and last words may lie outside the start and the end that the engine notes."""
 COLLECTING = "the evidence is still being collected"
 TOO_MANY = f"more than {MOST} crashes in {SPAN:.0f} s: no evidence was collected of this one"
 
@@ -56,9 +59,11 @@ class _Service:
 class _Found:
     """What the engine gave, bit by bit."""
 
+    since: float
     lines: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=2 * LINES))
     probes: tuple[HealthProbe, ...] = ()
     next_run: float | None = None
+    until: float | None = None
     gaps: list[str] = field(default_factory=list)
 
 
@@ -143,7 +148,7 @@ class Crashes:
 
     async def _collect(self, bundle: CrashBundle, box: ObservedContainer, service: _Service) -> None:
         async with service.one, self._slots:
-            found = _Found()
+            found = _Found(self._earliest(box))
             try:
                 async with asyncio.timeout(DEADLINE):
                     await self._ask(box, found)
@@ -159,11 +164,17 @@ class Crashes:
             )
         )  # fmt: skip
 
+    def _earliest(self, box: ObservedContainer) -> float:
+        """From when on a line may be of this run."""
+        runs = self._journal.crashes(box.stack)
+        ends = (one.at for one in runs if one.container == box.id and one.started_at < box.started_at)
+        before = max(ends, default=0.0)
+        return max((before + box.started_at) / 2, box.started_at - SLACK)
+
     async def _ask(self, box: ObservedContainer, found: _Found) -> None:
         """The log first: it goes when the container goes. Which run is the present one is asked last."""
-        since = int((box.started_at - 1e-6) * 1e9)
         try:
-            async with self._engine.logs(box.id, tail=2 * LINES, since=since, follow=False) as lines:
+            async with self._engine.logs(box.id, tail=2 * LINES, since=int(found.since * 1e9), follow=False) as lines:
                 async for line in lines:
                     found.lines.append((line.at, line.text[:LONGEST_LINE]))
         except EngineError as error:
@@ -176,11 +187,13 @@ class Crashes:
             return
         if present is not None and present.started_at != box.started_at:
             found.next_run = present.started_at
+            end = box.finished_at or box.started_at
+            found.until = min((end + present.started_at) / 2, end + SLACK)
 
 
 def _cut(found: _Found) -> tuple[str, ...]:
     """The last lines of the run itself, as many as fit."""
-    end = None if found.next_run is None else int((found.next_run - 1e-6) * 1e9)
+    end = None if found.until is None else int(found.until * 1e9)
     own = [text for at, text in found.lines if end is None or at < end]
     if found.lines and not own:
         found.gaps.append("the next run has written so much that this one's lines are out of reach")

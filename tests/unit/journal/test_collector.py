@@ -147,8 +147,32 @@ async def test_lines_of_the_next_run_are_not_this_ones(tmp_path: Path) -> None:
         one.turn()
         await until(lambda: one.engine.under_way == 1)
         one.toy.alter("web", state=ContainerState.RUNNING, started_at=start + 10)  # Restarted: nobody waited.
-        one.engine.lines = [(start - 1, "before"), (start + 1, "mine"), (start + 10, "next"), (start + 11, "next")]
+        one.engine.lines = [(start - 3, "before"), (start + 1, "mine"), (start + 9.99, "next"), (start + 11, "next")]
         one.engine.gate.set()
+        assert (await one.bundle()).logs == ("mine",)
+
+
+async def test_what_was_said_before_the_engine_had_noted_the_start_is_of_the_run(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        for run in range(3):
+            start = one.toy.box("web").started_at
+            one.engine.lines.append((start - 0.01, f"boom {run}"))
+            one.toy.wait(1)
+            box = one.toy.crash("web")
+            one.engine.lines.append((box.finished_at + 0.01, f"the last of {run}"))
+            one.turn()
+            assert (await one.bundle()).logs == (f"boom {run}", f"the last of {run}")
+            again = box.finished_at + 0.2
+            one.toy.alter("web", state=ContainerState.RUNNING, started_at=again, finished_at=None)
+            one.turn()
+
+
+async def test_lines_long_before_a_first_run_are_of_no_run(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        start = one.toy.box("web").started_at
+        one.engine.lines = [(start - 5, "of a run that ended well"), (start + 1, "mine")]
+        one.toy.crash("web")
+        one.turn()
         assert (await one.bundle()).logs == ("mine",)
 
 
