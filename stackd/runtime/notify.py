@@ -1,4 +1,4 @@
-"""Tells people when a service needs one: crash loops, holds that another hand caused, storms, and their end.
+"""Tells people when a service needs one: crash loops, holds and pauses by another hand, storms, and their end.
 
 Law: level-triggered, one message per incident. An incident is open while its state is true (per stack, service and
 kind) and is kept in the journal with what of it is not yet delivered, so that a daemon started again neither repeats
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -32,6 +33,14 @@ log = logging.getLogger(__name__)
 CRASH_LOOP, HOLD, STORM, RECOVERY = "crash_loop", "hold", "storm", "recovery"
 STEADY = 30.0
 """Seconds that a service must run to have recovered, where no health check tells it."""
+_RUNS = (ServiceState.RUNNING, ServiceState.HEALTHY)
+_UNDER_WAY = (
+    ServiceState.PENDING, ServiceState.PULLING, ServiceState.BUILDING, ServiceState.WAITING, ServiceState.STARTING,
+    ServiceState.STOPPING, ServiceState.REMOVING, ServiceState.UNKNOWN,
+)  # fmt: skip
+"""States of a service that will be something else."""
+LOOK_SOON = 1.0
+"""Seconds after which it is looked at again what the end of a hold has come to."""
 LOOK_AGAIN = 60.0
 """Seconds after which everything is looked at, whatever has happened."""
 META = "notify.incidents"
@@ -98,6 +107,7 @@ class Notify:
     why: Callable[[View, ServiceName], str]
     meta: Mapping[str, str]
     _open: dict[str, Incident] = field(default_factory=dict)
+    _freed: dict[str, float] = field(default_factory=dict)
     _channels: list[Channel] = field(default_factory=list)
     _pending: Counter[str] = field(default_factory=Counter)
 
@@ -149,7 +159,7 @@ class Notify:
             view, decision = self.store.view(name), self.store.decision(name)
             if decision is None or view.observed is None:
                 continue
-            self._holds(view)
+            rest = min(rest, self._holds(view, decision.verdicts) or rest)
             for verdict in decision.verdicts:
                 rest = min(rest, self._loop(view, verdict) or rest)
             self._forget(name, {verdict.service for verdict in decision.verdicts})
@@ -168,13 +178,31 @@ class Notify:
         else:
             self._end("", "", STORM, "the storm is over")
 
-    def _holds(self, view: View) -> None:
-        held = {one.service: one for one in view.overrides if one.kind is OverrideKind.HELD and one.by in HANDS}
-        for service, override in held.items():
-            self._raise(view.stack, service or "", HOLD, self._held(view, override))
-        for incident in self._of(view.stack, HOLD):
-            if ServiceName(incident.service) not in held and not (incident.service == "" and None in held):
-                self._end(view.stack, incident.service, HOLD, f"{incident.service or view.stack} is no longer held")
+    def _holds(self, view: View, verdicts: tuple[ServiceVerdict, ...]) -> float | None:
+        """Holds by another hand, pauses among them, and their end; seconds until one may be over, None = no matter."""
+        held = {one.service or "": one for one in view.overrides if one.kind is OverrideKind.HELD and one.by in HANDS}
+        paused = {one.service for one in verdicts if one.state is ServiceState.PAUSED}
+        for name, override in held.items():
+            self._raise(view.stack, name, HOLD, self._held(view, override))
+        for service in paused - held.keys():
+            self._raise(view.stack, service, HOLD, partial(self.why, view, service))
+        over = [one for one in self._of(view.stack, HOLD) if one.service not in held.keys() | paused]
+        for incident in over:
+            mine = [one for one in verdicts if incident.service in ("", one.service)]
+            if self._came_to_something(view, incident, mine):
+                state = f": it is {mine[0].state.replace('_', ' ')}" if incident.service and mine else ""
+                text = f"{incident.service or view.stack} is no longer held{state}"
+                self._end(view.stack, incident.service, HOLD, text)
+        self._freed = {key: at for key, at in self._freed.items() if key in self._open and not self._open[key].over}
+        return LOOK_SOON if over else None
+
+    def _came_to_something(self, view: View, incident: Incident, verdicts: list[ServiceVerdict]) -> bool:
+        """Whether what is held no more runs, or is seen not to: a release, even by a start, comes before the run."""
+        freed = self._freed.setdefault(incident.key, self.clock().mono)
+        if view.observed is None or self.store.decided_version(view.stack) < view.version:
+            return False
+        seen = view.observed.sent_at >= freed
+        return all(one.state in _RUNS or (seen and one.state not in _UNDER_WAY) for one in verdicts)
 
     def _held(self, view: View, override: Override) -> Callable[[], str]:
         service = override.service

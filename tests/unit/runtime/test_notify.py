@@ -335,6 +335,47 @@ async def test_a_stop_by_another_hand_is_told_and_one_that_was_asked_for_is_not(
         await until(lambda: inbox.events() == ["hold", "recovery"])
 
 
+async def test_a_pause_by_another_hand_is_told_once_and_so_is_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, inbox = FakeEngine(), Inbox()
+    engine.add_image("web:1")
+    async with server(inbox.answer) as host, whole(tmp_path, engine, **options(host)) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one")))
+        await until(lambda: calm(daemon, "web") and not daemon.intake.problem)
+        (box,) = engine.containers.values()
+        await engine.human_pause(box.id)
+        await until(lambda: bool(inbox.got))
+        assert (inbox.events(), inbox.got[0]["service"]) == (["hold"], "web")
+        assert "web is paused: paused by another hand" in inbox.got[0]["message"]
+        daemon.notify._look()
+        assert len(daemon.notify._open) == 1
+        await engine.human_unpause(box.id)
+        await until(lambda: inbox.events() == ["hold", "recovery"])
+        assert inbox.got[1]["message"] == "web is no longer held: it is running"
+
+
+async def test_the_end_of_a_hold_is_told_once_the_service_runs_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+    monkeypatch.setattr(notify, "LOOK_SOON", 0.01)
+    engine, inbox = FakeEngine(), Inbox()
+    engine.add_image("web:1")
+    async with server(inbox.answer) as host, whole(tmp_path, engine, **options(host)) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one")))
+        await until(lambda: calm(daemon, "web") and not daemon.intake.problem)
+        (box,) = engine.containers.values()
+        await engine.human_stop(box.id)
+        await until(lambda: inbox.events() == ["hold"])
+        view = daemon.store.view(APP)
+        daemon.intents.let_go(APP, view.overrides, "a person started it")
+        daemon.notify._look()
+        assert [one.over for one in daemon.notify._open.values()] == [False], "nothing runs yet"
+        await until(lambda: inbox.events() == ["hold", "recovery"])
+        assert inbox.got[1]["message"] == "web is no longer held: it is running"
+
+
 async def test_a_storm_is_told_once_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, inbox = FakeEngine(), Inbox()
     async with server(inbox.answer) as host, whole(tmp_path, engine, **options(host)) as daemon:
