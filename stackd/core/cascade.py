@@ -49,7 +49,7 @@ def _children(world: World, parent: ContainerId) -> list[ObservedContainer]:
     for container in ours(world.view):
         target = world.targets.get(container.service)
         left = target is None or target.want is Want.LEAVE or container.state is ContainerState.PAUSED
-        if container.live and not left and container.id != parent and parent in shared_with(container):
+        if container.live and not left and parent in shared_with(container):
             found.append(container)
     return found
 

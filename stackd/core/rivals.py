@@ -38,7 +38,7 @@ def remembered(view: View, targets: Iterable[Target], slots: Slots, ledger: Ledg
         if before.fingerprint != after.fingerprint or before.forgiven != after.forgiven:
             before = replace(before, usurped=())
         recent = tuple((one, at) for one, at in before.usurped if now.mono - at < WINDOW)
-        if target.want is Want.RUN and target.spec is not None:
+        if target.want is Want.RUN:
             recent += tuple((one.id, now.mono) for one in _intruders(view, target, slots, before))
         if recent != after.usurped:
             services[target.service] = replace(after, usurped=recent[-TIMES:])
@@ -87,7 +87,7 @@ def warnings(world: World) -> tuple[Diagnostic, ...]:
     found = []
     for target in world.wanted.targets:
         held = target.override is not None and target.override.by == BY and target.override.reason == _TEXT
-        fought = target.want is Want.RUN and target.spec is not None and _fought_over(world, target)
+        fought = target.want is Want.RUN and _fought_over(world, target)
         if held or fought:
             message = f'"{target.service}": {_TEXT}; stackd holds it. Stop the other one, then start the service'
             place = target.spec.span if target.spec is not None else None
@@ -102,5 +102,4 @@ def _file(world: World) -> str:
 
 
 def _fought_over(world: World, target: Target) -> bool:
-    recent = [at for _, at in world.ledger_of(target.service).usurped if world.now.mono - at < WINDOW]
-    return len(recent) >= TIMES
+    return len(world.ledger_of(target.service).usurped) >= TIMES

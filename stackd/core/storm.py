@@ -18,9 +18,8 @@ CALM = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """A storm: since and until when (monotonic), and in words why the host is suspected."""
+    """A storm: until when (monotonic), and in words why the host is suspected."""
 
-    since: float
     until: float
     text: str
 
@@ -31,15 +30,14 @@ def storm(now: float, failures: Iterable[float], running: int, before: Storm | N
     `failures`: when each service that was well failed last (one instant a service, monotonic); `running`: how many
     services there are that ought to run, over all stacks; `before`: what this function answered last.
     """
-    times = [at for at in failures if at <= now]
+    times = list(failures)
     recent = [at for at in times if at > now - WINDOW]
     if before is not None and now < before.until:
-        until = max([before.until, *(at + CALM for at in times if at >= before.since)])
-        return Storm(before.since, until, before.text)
+        return Storm(max([before.until, *(at + CALM for at in times)]), before.text)
     if len(recent) < LEAST or len(recent) < SHARE * running:
         return None
     text = (
         f"{len(recent)} of {running} services failed within {WINDOW:.0f} s: the host, DNS, disk or engine is suspected;"
         " health restarts wait"
     )
-    return Storm(min(recent), max(recent) + CALM, text)
+    return Storm(max(recent) + CALM, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stackd.errors import EngineErrorKind
 from stackd.model.ids import ContainerId, InstanceName, NetworkId, ServiceName
 from stackd.model.observed import ContainerState, Health, ObservedContainer, ObservedVolume
 from stackd.model.override import OverrideKind
@@ -176,3 +177,28 @@ def test_nothing_of_a_stack_whose_folder_has_just_gone_is_begun() -> None:
     assert toy.frontier() == []
     toy.desired = replace(toy.desired, presence=Presence.MISSING)
     assert toy.frontier() == ["start web", "stop db"]
+
+
+def going(toy: Toy) -> Toy:
+    """The stack's folder has just gone."""
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, presence=Presence.GOING, services_settled=False)
+    return toy
+
+
+def test_what_was_begun_of_a_stack_whose_folder_has_just_gone_is_brought_to_its_end() -> None:
+    toy = Toy(service("web")).settle().edit(service("web", version="2"))
+    assert toy.turn() + toy.turn() + toy.turn() == ["create web 1", "stop web", "start web"]
+    assert going(toy).turn() + toy.turn() == ["remove web", "rename web"]
+
+
+def test_a_stop_that_a_person_wants_is_done_though_the_folder_has_just_gone() -> None:
+    toy = Toy(service("web")).settle().override(OverrideKind.STOPPED, "web")
+    assert going(toy).frontier() == ["stop web"]
+
+
+def test_a_stop_of_what_left_the_file_waits_out_its_curve_like_any_other() -> None:
+    toy = Toy(service("web"), service("old")).settle()
+    toy.edit(service("web")).fail(f"stop:{toy.box('old').id}", "old", EngineErrorKind.FAILED)
+    assert toy.frontier() == []
+    assert toy.wait(2).frontier() == ["stop old"]

@@ -329,6 +329,29 @@ def test_a_removed_container_of_a_pending_stop_is_not_made_again_before_the_proo
     assert toy.wait(7).frontier() == ["create web 1"]
 
 
+@pytest.mark.parametrize(
+    ("stops", "removals", "waits"), [(True, False, True), (False, True, True), (False, False, False)]
+)
+def test_a_removed_container_is_made_again_at_once_only_when_both_knobs_are_off(
+    stops: bool, removals: bool, waits: bool
+) -> None:
+    toy = up(service("web"))
+    toy.host = replace(toy.host, on_external_stop_hold=stops, on_external_remove_hold=removals)
+    box = toy.crash("web", 0)
+    toy.evidence[box.id] = evidence(box, Verdict.PENDING, kill_at=toy.mono, stop_at=toy.mono)
+    toy.boxes.clear()
+    assert toy.frontier() == ([] if waits else ["create web 1"])
+
+
+def test_a_vanished_container_waits_for_no_evidence_of_another_service_or_of_one_that_is_there() -> None:
+    toy = up(service("web", scale=2), service("db"))
+    gone, other, db = toy.box("web"), toy.box("web", 2), toy.box("db")
+    for box in (other, db):
+        toy.evidence[box.id] = evidence(box, Verdict.PENDING, kill_at=toy.mono, stop_at=toy.mono)
+    del toy.boxes[gone.id], toy.boxes[db.id]
+    assert toy.frontier() == ["create web 1"]
+
+
 def test_a_dependent_is_restarted_when_its_dependency_was_and_only_then() -> None:
     toy = up(service("db"), service("web", needs("db", restart=True)), service("lazy", needs("db")))
     web, lazy = toy.box("web"), toy.box("lazy")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from stackd.core.decide import decide
 from stackd.core.rivals import _last_known
-from stackd.model.ids import ContainerId
-from stackd.model.observed import ContainerState, Incarnation
+from stackd.errors import Span
+from stackd.model.ids import ContainerId, ServiceName
+from stackd.model.observed import ContainerState, Health, Incarnation
 from stackd.model.override import OverrideKind, Verb
+from stackd.model.spec import HealthCheck
 from stackd.model.view import Death, ServiceLedger
-from tests.unit.core.dsl import Toy, service
+from tests.unit.core.dsl import FOLDER, OURS, Toy, service
 
 
-def intrude(toy: Toy, serial: int, config_hash: str = "else") -> None:
+def intrude(toy: Toy, serial: int, config_hash: str = "else", **fields: Any) -> None:
     """Another hand puts its own container in the place of web's."""
     old = toy.box("web")
     del toy.boxes[old.id]
@@ -21,7 +24,12 @@ def intrude(toy: Toy, serial: int, config_hash: str = "else") -> None:
         old, id=ContainerId(f"{serial}".rjust(64, "e")), instance="", root="", config_hash=config_hash,
         created_at=toy.now.wall, started_at=toy.now.wall, state=ContainerState.RUNNING, replaces="",
     )  # fmt: skip
-    toy.put(made)
+    toy.put(replace(made, **fields))
+
+
+def counted(toy: Toy) -> int:
+    """How many replacements by another hand are remembered of web."""
+    return len(toy.decide().ledger.services[ServiceName("web")].usurped)
 
 
 def fought(times: int, pause: float = 60.0) -> Toy:
@@ -48,7 +56,7 @@ def test_the_third_replacement_within_ten_minutes_asks_for_a_hold_and_says_why()
 
 def test_two_replacements_are_put_right_without_a_hold() -> None:
     toy = fought(2)
-    assert toy.decide().holds == ()
+    assert (toy.decide().holds, toy.decide().diagnostics) == ((), ())
     assert toy.settle().box("web").config_hash == "web@1"
 
 
@@ -139,3 +147,91 @@ def test_an_intruder_that_is_gone_before_anything_of_ours_ran_leaves_whatever_co
     assert known(usurped=((GONE, 5.0),)) == 0.0
     assert known(usurped=((THERE, 5.0),)) is None
     assert known(usurped=((GONE, 5.0),), stable=Incarnation(GONE, 50.0)) == 50.0
+
+
+def test_what_another_hand_does_to_a_held_service_counts_nothing() -> None:
+    toy = Toy(service("web")).settle().override(OverrideKind.HELD, "web")
+    for serial in range(3):
+        intrude(toy.wait(60), serial)
+        beside = toy.put(replace(toy.box("web"), id=ContainerId(f"{serial}".rjust(64, "d")), name="beside"))
+        toy.decide()
+        del toy.boxes[beside.id]
+    toy.overrides = ()
+    assert toy.decide().holds == ()
+
+
+def test_a_crashed_service_that_is_scaled_to_nothing_is_gone_and_no_fight() -> None:
+    toy = Toy(service("web")).settle()
+    toy.crash("web")
+    toy.decide()
+    toy.edit(service("web", scale=0)).settle()
+    assert (toy.boxes, toy.decide().holds) == ({}, ())
+
+
+def test_nothing_is_remembered_of_a_service_that_is_not_in_the_file() -> None:
+    toy = Toy(service("web")).settle()
+    toy.put(replace(toy.box("web"), id=ContainerId("e" * 64), name="else", service=ServiceName("else")))
+    assert set(toy.decide().ledger.services) == {"web"}
+
+
+def test_what_another_life_of_ours_made_is_no_intruder_by_its_label_or_by_what_we_know_to_have_made() -> None:
+    for labelled in (True, False):
+        toy = Toy(service("web")).settle()
+        intrude(toy.wait(10), 1, instance=OURS if labelled else "")
+        toy.created = set() if labelled else {toy.box("web").id}
+        assert counted(toy) == 0
+
+
+def test_an_intruder_that_stays_is_counted_once_however_often_it_is_looked_at() -> None:
+    toy = Toy(service("web")).settle()
+    toy.crash("web")
+    toy.decide()
+    intrude(toy.wait(10), 1)
+    assert [counted(toy) for _ in range(4)] == [1, 1, 1, 1]
+
+
+def test_a_container_that_is_older_than_the_last_run_that_we_knew_is_no_intruder() -> None:
+    toy = Toy(service("web")).settle()
+    before = toy.now.wall - 5
+    intrude(toy.wait(10), 1, created_at=before)
+    assert counted(toy) == 0
+    toy = Toy(service("web")).settle()
+    intrude(toy.wait(10), 1)
+    toy.decide()
+    toy.settle()
+    intrude(toy.wait(10), 2, created_at=before)
+    assert counted(toy) == 1
+
+
+def test_intruders_that_follow_each_other_before_ours_is_back_are_a_fight_too() -> None:
+    toy = Toy(service("web")).settle()
+    for serial in range(3):
+        intrude(toy.wait(10), serial)
+        toy.decide()
+    assert [hold.service for hold in toy.decide().holds] == ["web"]
+
+
+def test_an_intruder_in_the_place_of_an_ill_or_a_crashed_run_counts_like_any_other() -> None:
+    ill = Toy(service("web", healthcheck=HealthCheck(("CMD", "true")))).settle()
+    ill.alter("web", health=Health.UNHEALTHY)
+    crashed = Toy(service("web")).settle()
+    crashed.crash("web")
+    for toy in (ill, crashed):
+        toy.decide()
+        intrude(toy.wait(10), 1, health=Health.NONE)
+        assert counted(toy) == 1
+
+
+def test_the_warning_names_the_place_of_the_service_in_its_file_or_else_the_file() -> None:
+    assert [one.span for one in fought(3).decide().diagnostics] == [Span(str(FOLDER / "compose.yaml"))]
+    place = Span("compose.yaml", 3, 5)
+    toy = fought(3)
+    toy.edit(service("web", span=place))
+    assert [one.span for one in toy.decide().diagnostics] == [place]
+
+
+def test_a_hold_by_a_person_is_no_fight_whatever_was_counted_before() -> None:
+    for reason in ("wanted so", "another controller replaces it: 3 times in 10 minutes"):
+        toy = fought(3).override(OverrideKind.HELD, "web")
+        toy.overrides = tuple(replace(one, reason=reason) for one in toy.overrides)
+        assert (toy.decide().holds, toy.decide().diagnostics) == ((), ())

@@ -108,6 +108,31 @@ def test_a_child_is_not_started_between_its_own_stop_and_its_parents() -> None:
     assert toy.frontier() == ["stop vpn"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_old_child_of_a_replaced_parent_runs_on_until_its_new_container_can_be_made(kind: str) -> None:
+    toy = shared(kind)
+    toy.edit(service("vpn", version="2"), child(kind, image="child:2"))
+    toy.images["child:2"] = None
+    assert [toy.turn(), toy.turn()] == [["create vpn 1"], ["pull child:2"]]
+    assert toy.box("child").running
+    assert [toy.turn(), toy.turn()] == [["create child 1"], ["stop child"]]
+
+
+def test_a_child_that_is_to_stop_anyway_is_planned_to_stop_once_and_for_its_own_reason() -> None:
+    toy = shared("network_mode").override(OverrideKind.STOPPED, "child").ask(Verb.RESTART, "vpn")
+    (stop,) = (step.op for step in toy.steps(StopContainer, "child") if isinstance(step.op, StopContainer))
+    assert (stop.restart, stop.reason.why) == (False, Why.STOPPED_BY_OVERRIDE)
+
+
+def test_a_child_behind_a_profile_is_left_running_while_its_parent_is_restarted() -> None:
+    toy = shared("network_mode")
+    project = replace(toy.edit(service("vpn")).definition, inactive=frozenset({ServiceName("child")}))
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, project=project)
+    toy.done.clear()
+    assert done(toy.ask(Verb.RESTART, "vpn").settle()) == ["stop vpn", "start vpn"]
+
+
 def test_a_held_or_paused_child_does_not_keep_its_parent_from_a_restart_and_is_left_alone() -> None:
     held = shared("network_mode").override(OverrideKind.HELD, "child")
     assert held.ask(Verb.RESTART, "vpn").frontier() == ["stop vpn"]
@@ -194,6 +219,21 @@ def test_a_restart_of_any_number_restarts_the_dependent() -> None:
     assert done(toy.settle(patience=5)) == ["start db", "stop web", "start web"]
 
 
+def test_a_replacement_of_any_number_restarts_the_dependent() -> None:
+    toy = Toy(service("db", scale=2), service("web", needs("db", restart=True))).settle()
+    toy.alter("db", 2, networks={})
+    toy.done.clear()
+    assert [one for one in done(toy.settle()) if "web" in one] == ["stop web", "start web"]
+    assert toy.plan() == []
+
+
+def test_a_dependent_is_left_while_the_dependency_that_was_restarted_is_down_again() -> None:
+    toy = dependent().ask(Verb.RESTART, "db")
+    assert toy.turn() + toy.turn() == ["stop db", "start db"]
+    toy.crash("db")
+    assert toy.plan() == ["start db"]
+
+
 def test_a_dependency_that_was_added_later_restarts_nobody_when_it_first_starts() -> None:
     toy = Toy(service("web")).settle()
     before = toy.box("web")
@@ -201,9 +241,12 @@ def test_a_dependency_that_was_added_later_restarts_nobody_when_it_first_starts(
     assert toy.box("web") == before
 
 
-def test_adopting_a_stack_restarts_no_dependent_for_what_happened_before() -> None:
+@pytest.mark.parametrize("adopted", [("db", "web"), ("db",), ("web",)])
+def test_adopting_containers_restarts_no_dependent_for_what_happened_before(adopted: tuple[str, ...]) -> None:
     toy = dependent()
-    toy.alter("db", instance="", started_at=toy.now.wall - 0.001), toy.alter("web", instance="")
+    toy.alter("db", started_at=toy.now.wall - 0.001)
+    for name in adopted:
+        toy.alter(name, instance="")
     toy.forget()
     assert toy.box("db").started_at > toy.box("web").started_at
     assert toy.wait(60).plan() == []

@@ -28,3 +28,9 @@ def test_a_storm_ends_a_while_after_the_last_failure_and_not_before() -> None:
     longer = storm(130.0, [120.0, 98.0, 97.0], running=3, before=first)
     assert longer is not None
     assert (longer.until, longer.text) == (120.0 + CALM, first.text)
+
+
+def test_a_storm_lasts_its_time_though_the_services_that_failed_are_gone() -> None:
+    first = storm(100.0, [99.0, 98.0, 97.0], running=3)
+    assert first is not None
+    assert storm(99.0 + CALM - 0.1, [], running=0, before=first) == first

@@ -26,7 +26,7 @@ from stackd.model.spec import (
     VolumesFrom,
     VolumeSpec,
 )
-from stackd.model.view import ServiceState
+from stackd.model.view import Failure, ServiceState
 from tests.unit.core.dsl import COMPLETED, HEALTHY, NEVER, Toy, needs, service, words
 
 CHECKED = HealthCheck(("CMD", "true"))
@@ -326,3 +326,38 @@ def test_nothing_is_started_on_a_dependency_that_the_same_plan_stops() -> None:
     toy.ask(Verb.RESTART, "db")
     assert toy.frontier() == ["stop db"]
     assert toy.turn() + toy.turn() + toy.turn() == ["stop db", "start db", "start web"]
+
+
+def test_a_dependency_whose_stop_still_waits_is_counted_on_until_it_is_due() -> None:
+    toy = Toy(
+        service("db", healthcheck=CHECKED, restart=RestartPolicy(unhealthy_grace=30)), service("web", needs("db"))
+    )
+    toy.settle()
+    toy.alter("db", health=Health.UNHEALTHY)
+    toy.crash("web")
+    assert toy.frontier() == ["start web"]
+    assert toy.wait(31).frontier() == ["stop db"]
+
+
+def test_a_start_does_not_wait_for_the_stop_of_what_it_does_not_require() -> None:
+    toy = Toy(service("db"), service("web", needs("db", required=False))).settle()
+    toy.crash("web")
+    assert toy.ask(Verb.RESTART, "db").frontier() == ["stop db", "start web"]
+
+
+def test_a_start_that_waits_for_a_stop_keeps_what_else_it_waits_for() -> None:
+    toy = Toy(service("db"), service("web", needs("db"))).settle()
+    toy.crash("web")
+    toy.settle().crash("web")
+    toy.ask(Verb.RESTART, "db").decide()
+    kinds = [blocker.kind for blocker in toy.step(StartContainer, "web").blocked_by]
+    assert kinds == [BlockerKind.BACKOFF, BlockerKind.DEPENDENCY]
+
+
+def test_a_network_that_could_not_be_made_waits_out_its_curve() -> None:
+    toy = Toy(service("web"))
+    toy.failures["network:app_default"] = Failure(
+        "network:app_default", None, 1, toy.mono, EngineErrorKind.FAILED, "no address is left"
+    )
+    assert toy.frontier() == []
+    assert toy.wait(2).frontier() == ["network app_default"]
