@@ -96,6 +96,7 @@ class Assembly:
             rules.TOP.check(tree, (), Context(report))
             root = tree
         else:
+            merge.unsaid(root, tree)
             rules.TOP.check(tree, (), Context(report, complete=False))
             root = merge.merge(root, tree, report)
             unique(root)

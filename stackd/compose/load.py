@@ -203,7 +203,7 @@ def _config_files(state: _Load) -> tuple[Path, ...]:
     if found is None or not found[0] or state.inputs.explicit:
         return state.inputs.config_files
     separator = (state.variables.find("COMPOSE_PATH_SEPARATOR") or (":", False))[0] or ":"
-    return tuple(state.inputs.folder / part for part in found[0].split(separator) if part)
+    return tuple(state.inputs.folder / part for part in found[0].split(separator))
 
 
 def normal_name(name: str) -> str:

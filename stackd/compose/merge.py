@@ -29,6 +29,19 @@ def lay(base: Node, over: Node, path: Path, report: Report) -> Node:
     return _nodes(base, over, path, report)
 
 
+def unsaid(base: Map, over: Map, path: Path = ()) -> None:
+    """Forget, in place, every key of `over` that has no value where `base` gives one: it says nothing, whatever a key
+    by itself may hold."""
+    for key, item in list(over.entries.items()):
+        old, here = base.entries.get(key), (*path, key)
+        merger = next((merger for pattern, merger in _SPECIAL if matches(here, pattern)), None)
+        if isinstance(old, Map) and isinstance(item, Map):
+            if merger in (None, _build, _by_name):
+                unsaid(old, item, here)
+        elif old is not None and is_null(item) and merger not in _NULL_COUNTS and here not in _TABLES:
+            over.drop(key)
+
+
 def reset(root: Map, paths: list[Path]) -> None:
     """Forget what the given paths hold (`!reset`, and `!override` before the new value is laid on)."""
     for path in paths:
@@ -213,3 +226,7 @@ _SPECIAL: tuple[tuple[Path, _Merger], ...] = tuple(
     )
     for text in texts
 )  # fmt: skip
+_NULL_COUNTS = (_replace, _ipam, _logging)
+"""What lays an empty value over another one, or refuses it."""
+_TABLES: tuple[Path, ...] = (("services",),)
+"""What no file may leave empty."""

@@ -78,7 +78,9 @@ def _port(node: Node) -> str:
     if isinstance(node, Map):
         host = _text(node.get("host_ip"), "0.0.0.0")
         protocol = _text(node.get("protocol"), "tcp")
-        return f"{host}:{_text(node.get('published'), '-')}:{_text(node.get('target'))}/{protocol}"
+        published = node.get("published")
+        shown = repr(published.value) if isinstance(published, Scalar) else "-"  # 80 is not "80" to docker compose
+        return f"{host}:{shown}:{_text(node.get('target'))}/{protocol}"
     return _text(node)
 
 
