@@ -199,8 +199,8 @@ class _Service:
     def _volumes(self, service: Map) -> None:
         taken: set[str] = set()
         tmpfs = service.get("tmpfs")
-        for item in [tmpfs] if isinstance(tmpfs, Scalar) else items(tmpfs):
-            taken.add(text(item).partition(":")[0])
+        for at, item in enumerate([tmpfs] if isinstance(tmpfs, Scalar) else items(tmpfs)):
+            self._mounted_once(text(item).partition(":")[0], item, taken, ("tmpfs", str(at)))
         for at, mount in enumerate(items(service.get("volumes"))):
             if not isinstance(mount, Map):
                 continue
@@ -212,11 +212,14 @@ class _Service:
                 self._report.error("missing-key", 'a bind mount needs "source"', mount.span, self._path(*path))
             if target is None:
                 self._report.error("missing-key", 'a mount needs "target"', mount.span, self._path(*path))
-            elif text(target) in taken:
-                self._report.error(
-                    "duplicate-mount", f"{quote(target)} is mounted twice", target.span, self._path(*path)
-                )
-            taken.add(text(target))
+            else:
+                self._mounted_once(text(target), target, taken, path)
+
+    def _mounted_once(self, folder: str, node: Node, taken: set[str], path: tuple[str, ...]) -> None:
+        if folder in taken:
+            shown = quote(Scalar(folder, node.span, any_secret(node)))
+            self._report.error("duplicate-mount", f"{shown} is mounted twice", node.span, self._path(*path))
+        taken.add(folder)
 
     def _depends(self, service: Map) -> None:
         table = service.get("depends_on")

@@ -141,7 +141,7 @@ def doubtful(name: StackName, fate: Fate, held: Held, outcome: Outcome, place: P
     calm = replace(held.desired(name), services_settled=False)
     match fate:
         case Fate.GOING:
-            text = "it is gone from the stacks directory; unless it comes back, its containers will be removed"
+            text = "it is gone from the stacks directory; unless it comes back, what stackd made for it will be removed"
             return replace(calm, presence=Presence.GOING, diagnostics=(_warning("stack-going", text, where),))
         case Fate.FROZEN:
             text = f"{outcome.frozen}. What runs, runs on; if it is to be removed, say down for {name}"
