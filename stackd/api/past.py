@@ -95,7 +95,8 @@ class RevisionImageView(TypedDict):
 
 
 class RevisionView(TypedDict):
-    """A definition that was wholly applied. `current` = the one now in force; `pinned` = by a rollback."""
+    """A definition that was wholly applied. `current` = the one now in force; `pinned` = by a rollback; `failed` = a
+    service of it crash looped soon after, and it has not run well since: a rollback goes to it by its number only."""
 
     stack: str
     number: int
@@ -107,6 +108,7 @@ class RevisionView(TypedDict):
     changes: list[str]
     current: bool
     pinned: bool
+    failed: bool
 
 
 class RevisionsView(TypedDict):
@@ -247,6 +249,7 @@ def _revision_view(applied: Applied, *, current: int | None, pin: int | None) ->
         changes=list(applied.changes),
         current=applied.number == current,
         pinned=applied.number == pin,
+        failed=applied.failed,
     )
 
 

@@ -148,7 +148,7 @@ def revisions_lines(view: RevisionsView, now: float, paint: Paint = plain) -> li
         [
             (str(revision["number"]), "name"),
             (f"{age(revision['at'], now)} ago", ""),
-            (_mark(revision), "good"),
+            (_mark(revision), "bad" if revision["failed"] else "good"),
             (", ".join(revision["services"]), ""),
             ("; ".join(revision["changes"]), "dim"),
         ]
@@ -159,9 +159,8 @@ def revisions_lines(view: RevisionsView, now: float, paint: Paint = plain) -> li
 
 
 def _mark(revision: RevisionView) -> str:
-    if revision["pinned"]:
-        return "pinned"
-    return "current" if revision["current"] else ""
+    word = "pinned" if revision["pinned"] else "current" if revision["current"] else ""
+    return " ".join(filter(None, (word, "failed" if revision["failed"] else "")))
 
 
 def diff_lines(view: DiffView, paint: Paint = plain) -> list[str]:

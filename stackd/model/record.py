@@ -77,6 +77,7 @@ class Applied:
     `revision` is the JSON text of the `source.revision.Revision` that it was read from, so that it can be put in force
     again ("" = its files are too large to be kept); `resolved` is the definition as `stackd config` prints it, secrets
     redacted ("" = likewise); `changes` are the edited fields since the one before, one line each, without secrets.
+    `failed`: a service of it began to crash loop soon after it was applied, and it has not run well since.
     """
 
     stack: StackName
@@ -89,6 +90,7 @@ class Applied:
     services: tuple[ServiceName, ...] = ()
     images: Mapping[ServiceName, AppliedImage] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

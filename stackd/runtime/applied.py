@@ -1,28 +1,31 @@
 """Keeps every definition that was fully applied, and brings an earlier one back: what `rollback` goes back to.
 
-Law: level-triggered: a definition is kept once nothing is left to do for it, if the last one kept is another. While an
-earlier one is pinned, or the stack is down or released, nothing is. What takes time (reading the texts) runs beside the
-event loop. What this module does NOT do: put anything in force (a PINNED override and `Store.set_pin` do).
+Law: level-triggered: a definition is kept once nothing is left to do for it and no service of it crash loops, if the
+last one kept is another. One whose service begins to crash loop within its `reset_after` is marked as failed, until all
+of it has run well for so long. While an earlier one is pinned, or the stack is down or released, nothing of this is
+done. What takes time (reading the texts) runs beside the event loop. What this module does NOT do: put anything in
+force (a PINNED override and `Store.set_pin` do).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from stackd.compose.canonical import as_yaml
 from stackd.compose.explain import changed_fields
 from stackd.compose.load import canonical
 from stackd.compose.shown import redacted
+from stackd.core.backoff import is_crash_looping, next_health_restart
 from stackd.core.ownership import ours
 from stackd.errors import StateError
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.override import OverrideKind
 from stackd.model.record import Applied, AppliedImage
-from stackd.model.spec import Project
-from stackd.model.view import Decision, Now, Pin, Presence, View
+from stackd.model.spec import Project, RestartPolicy
+from stackd.model.view import Decision, Ledger, Now, Pin, Presence, ServiceLedger, ServiceState, View
 from stackd.runtime import rows
 from stackd.runtime.history import History
 from stackd.runtime.journal import Journal
@@ -34,6 +37,7 @@ MOST_TEXT = 1024 * 1024
 """Characters of texts kept of one revision."""
 _AWAY = (OverrideKind.PINNED, OverrideKind.RELEASED)
 _DOWN = OverrideKind.STOPPED
+_WELL = (ServiceState.RUNNING, ServiceState.HEALTHY)
 
 
 def revive(applied: Applied, settings: SourceSettings) -> Project:
@@ -72,13 +76,18 @@ class AppliedRevisions:
         self._tasks: dict[StackName, asyncio.Task[None]] = {}
 
     def look(self, view: View, decision: Decision) -> None:
-        """Keep the definition in force, if it is fully applied and another than the last one kept."""
-        project = _applied(view, decision)
+        """Keep the definition in force, if it is fully applied and another than the last one kept; judge that one."""
+        project = _in_force(view)
         if project is None or self._journal.unread:
             return
-        before = self._journal.applied(view.stack)
+        before, now = self._journal.applied(view.stack), self._clock()
+        loops = tuple(_loops(project, decision.ledger, now))
         if before and before[-1].digest == project.digest:
-            self._newest.pop(view.stack, None)
+            self._judge(before[-1], loops, well=_runs_well(project, decision, now))
+            if not decision.plan.steps:
+                self._newest.pop(view.stack, None)
+            return
+        if decision.plan.steps or loops:
             return
         number = before[-1].number + 1 if before else 1
         self._newest[view.stack] = self._noted(view, project, number)
@@ -86,6 +95,19 @@ class AppliedRevisions:
             name = f"applied revision of {view.stack}"
             task = self._tasks[view.stack] = asyncio.create_task(self._keep(view.stack), name=name)
             task.add_done_callback(lambda done: self._done(view.stack, done))
+
+    def _judge(self, last: Applied, loops: tuple[_Loop, ...], *, well: bool) -> None:
+        """Mark the revision in force as failed, or as not failed any more."""
+        soon = any(one.since - last.at <= one.policy.reset_after for one in loops)
+        failed = soon or (last.failed and not well)
+        if failed == last.failed:
+            return
+        self._journal.save_applied(replace(last, failed=failed))
+        told = "has failed: a service of it crash loops" if failed else "runs well after all"
+        self._history.add(
+            last.stack, None, "revision.failed" if failed else "revision.recovered",
+            f"revision {last.number} of the definition {told}", number=last.number,
+        )  # fmt: skip
 
     async def revived(self, applied: Applied) -> Project | None:
         """`revive` beside the event loop, None when it makes no definition."""
@@ -134,15 +156,46 @@ class AppliedRevisions:
             self._history.add(stack, None, "revision.applied", text, number=applied.number)
 
 
-def _applied(view: View, decision: Decision) -> Project | None:
-    """The definition of the files, if it is in force with nothing left to do."""
+def _in_force(view: View) -> Project | None:
+    """The definition of the files, if it is in force."""
     desired = view.desired
-    if decision.plan.steps or desired is None or desired.project is None or view.observed is None:
+    if desired is None or desired.project is None or view.observed is None:
         return None
     if desired.presence is not Presence.PRESENT or not view.host.engine_up:
         return None
     away = (one for one in view.overrides if one.kind in _AWAY or (one.service is None and one.kind is _DOWN))
     return None if any(away) else desired.project
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """A service that crash loops: since when (wall clock), by which policy."""
+
+    since: float
+    policy: RestartPolicy
+
+
+def _loops(project: Project, ledger: Ledger, now: Now) -> Iterator[_Loop]:
+    """The services that crash loop, be it between two tries, while one runs."""
+    for name, spec in project.services.items():
+        known, policy = ledger.services.get(name, ServiceLedger()), spec.restart
+        if is_crash_looping(known, policy):
+            yield _Loop(known.deaths[0].seen_at + now.wall - now.mono, policy)
+        elif next_health_restart(known, policy, now.mono) is not None:
+            yield _Loop(known.health_restarts[0][1] + now.wall - now.mono, policy)
+
+
+def _runs_well(project: Project, decision: Decision, now: Now) -> bool:
+    """Whether everything has run well for its `reset_after`, or is completed."""
+    for verdict in decision.verdicts:
+        spec, known = project.services.get(verdict.service), decision.ledger.services.get(verdict.service)
+        if verdict.state is ServiceState.COMPLETED and verdict.good:
+            continue
+        if spec is None or known is None or known.deaths or known.stable is None or verdict.state not in _WELL:
+            return False
+        if now.mono - known.stable_since < spec.restart.reset_after:
+            return False
+    return bool(decision.verdicts) and not decision.plan.steps
 
 
 def _images(view: View, project: Project) -> dict[ServiceName, AppliedImage]:

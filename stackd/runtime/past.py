@@ -180,14 +180,18 @@ def _of_service(spec: ServiceSpec | None, hidden: frozenset[str]) -> list[str]:
 
 
 def _chosen(view: View, kept: tuple[Applied, ...], number: int | None) -> Applied:
-    """The revision to go back to: by its number, else the one before the one in force.
+    """The revision to go back to: by its number, else the last good one before the one in force.
 
-    A text that was never applied (it crashes, say) counts as the newest; one equal to what is in force is no way back.
+    A text that was never applied (it crashes, say) counts as the newest; one equal to what is in force is no way back,
+    and neither is one that failed.
     """
     if number is not None:
         return _numbered(view.stack, kept, number)
     pin, digest = view.pinned, view.project.digest if view.project else ""
     earlier = [one for one in kept if one.digest != digest and (pin is None or one.number < pin.number)]
-    if not earlier:
-        raise RequestError(409, "no_earlier_revision", f"stack {view.stack} has no earlier revision to go back to")
-    return earlier[-1]
+    good = [one for one in earlier if not one.failed]
+    if not good:
+        failed = f", only such as failed: {', '.join(str(one.number) for one in earlier)}" if earlier else ""
+        text = f"stack {view.stack} has no earlier revision to go back to{failed}"
+        raise RequestError(409, "no_earlier_revision", text)
+    return good[-1]

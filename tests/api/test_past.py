@@ -149,6 +149,17 @@ async def test_what_of_the_past_is_not_kept_is_a_404_that_names_what_is(path: st
         assert hint in str(answer.json["detail"])
 
 
+async def test_a_revision_that_failed_says_so() -> None:
+    async with serving() as api:
+        remember(api)
+        api.control.applied[1] = replace(api.control.applied[1], failed=True)
+        listed = (await api.get("/v1/stacks/blog/revisions")).json["revisions"]
+        assert isinstance(listed, list)
+        assert [one["failed"] for one in listed if isinstance(one, dict)] == [False, True, False]
+        table = (await api.get("/v1/stacks/blog/revisions", Accept="text/plain")).text
+        assert [line.split()[0] for line in table.splitlines() if " failed " in line] == ["2"]
+
+
 async def test_the_newest_revision_is_the_current_one_unless_another_is_pinned() -> None:
     async with serving() as api:
         remember(api)

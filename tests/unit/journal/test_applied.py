@@ -11,12 +11,24 @@ from pathlib import Path
 import pytest
 
 from stackd.errors import StateError
-from stackd.model.ids import ContainerId, ImageId, InstanceName, StackName
-from stackd.model.observed import ContainerState, ObservedContainer, ObservedImage, ObservedStack
+from stackd.model.ids import ContainerId, ImageId, InstanceName, ServiceName, StackName
+from stackd.model.observed import ContainerState, Incarnation, ObservedContainer, ObservedImage, ObservedStack
 from stackd.model.override import Override, OverrideKind
 from stackd.model.plan import Plan, Reason, StartContainer, Step, Why
 from stackd.model.record import AppliedImage
-from stackd.model.view import Decision, DesiredStack, HostFacts, Ledger, Now, Pin, View
+from stackd.model.view import (
+    Death,
+    Decision,
+    DesiredStack,
+    HostFacts,
+    Ledger,
+    Now,
+    Pin,
+    ServiceLedger,
+    ServiceState,
+    ServiceVerdict,
+    View,
+)
 from stackd.runtime.applied import AppliedRevisions, pin, revive
 from stackd.runtime.history import History
 from stackd.runtime.journal import Journal
@@ -39,7 +51,8 @@ class World:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings = SourceSettings((root,), {})
         self.history = History(time.time, journal.append_history, (), 1)
-        self.recorder = AppliedRevisions(journal, self.history, self.settings, lambda: Now(1.0, 50.0))
+        self.recorder = AppliedRevisions(journal, self.history, self.settings, lambda: self.now)
+        self.now = Now(1.0, 50.0)
         self.held = Held()
         self.overrides: tuple[Override, ...] = ()
         self.pin: Pin | None = None
@@ -63,6 +76,23 @@ class World:
         host = HostFacts(OURS, (str(self.root),), engine_up=True, sources_loaded=True)
         seen = ObservedStack(BLOG, (box,), images={"web:1": image})
         return View(BLOG, 1, self.held.desired(BLOG), seen, host, overrides=self.overrides, pin=self.pin)
+
+    def looping(self, first: float) -> Decision:
+        """Web runs, between two of the tries of a crash loop that began at `first` (monotonic)."""
+        run = Incarnation(ContainerId("c1"), 1.0)
+        deaths = tuple(Death(run, first + nth, 1, False, "exited 1") for nth in range(5))
+        return Decision(Plan(()), Ledger({WEB: ServiceLedger(deaths=deaths, attempts=5)}))
+
+    def well(self, since: float) -> Decision:
+        """Both services run, and have since then (monotonic)."""
+        known = ServiceLedger(stable=Incarnation(ContainerId("c1"), 1.0), stable_since=since)
+        names = (WEB, ServiceName("old"))
+        verdicts = tuple(ServiceVerdict(name, ServiceState.RUNNING, good=True) for name in names)
+        return Decision(Plan(()), Ledger(dict.fromkeys(names, known)), verdicts=verdicts)
+
+    def failed(self) -> list[int]:
+        """The revisions that are marked so."""
+        return [one.number for one in self.journal.applied(BLOG) if one.failed]
 
     async def look(self, view: View | None = None, decision: Decision = DONE) -> list[int]:
         """One decision; the numbers that are kept after it."""
@@ -140,6 +170,39 @@ async def test_a_stack_that_is_rolled_back_released_or_down_makes_no_revision(
         assert await one.look() == [1]
         one.overrides = ()
         assert await one.look() == [1, 2]
+
+
+async def test_a_definition_is_not_applied_while_a_service_of_it_crash_loops_between_two_tries(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        view = one.save(FIRST).view()
+        assert await one.look(view, one.looping(first=-30.0)) == []
+        assert await one.look(view) == [1]
+
+
+async def test_a_revision_that_crash_loops_soon_has_failed_until_all_of_it_has_run_well(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        view = one.save(FIRST).view()
+        await one.look(view)
+        one.now = Now(100.0, 149.0)
+        await one.look(view, one.looping(first=90.0))
+        assert one.failed() == [1]
+        one.now = Now(2000.0, 2049.0)
+        await one.look(view, one.well(since=1500.0))
+        assert one.failed() == [1], "not for long enough"
+        one.now = Now(2200.0, 2249.0)
+        await one.look(view, one.well(since=1500.0))
+        assert one.failed() == []
+        told = [entry.type for entry in one.history.after(0, 100)]
+        assert told == ["revision.applied", "revision.failed", "revision.recovered"]
+
+
+async def test_a_revision_that_ran_well_for_long_has_not_failed_when_it_crash_loops_later(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        view = one.save(FIRST).view()
+        await one.look(view)
+        one.now = Now(5000.0, 5049.0)
+        await one.look(view, one.looping(first=4900.0))
+        assert one.failed() == []
 
 
 async def test_an_edit_while_one_is_being_kept_is_kept_too(tmp_path: Path) -> None:

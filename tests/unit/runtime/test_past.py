@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,26 @@ async def test_rollback_of_what_is_not_kept_is_refused(tmp_path: Path) -> None:
             await daemon.control.rollback(APP, 7, "a test")
         assert (refused.value.status, refused.value.code) == (404, "no_such_revision")
         assert daemon.store.view(APP).overrides == ()
+
+
+async def test_rollback_passes_over_a_revision_that_failed(tmp_path: Path) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        await two_revisions(tmp_path, daemon)
+        kept, journal = daemon.control.revisions(APP), daemon._journal
+        write(tmp_path, compose(web="three"))
+        await until(lambda: mode(engine, "web") == ["three"])
+        await applied(daemon, 3)
+        journal.save_applied(replace(kept[0], failed=True))
+        await daemon.control.rollback(APP, None, "a test")
+        await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web"))
+        await daemon.control.submit(APP, Verb.UP, (), "a test")
+        await until(lambda: mode(engine, "web") == ["three"] and calm(daemon, "web"))
+        journal.save_applied(replace(kept[1], failed=True))
+        with pytest.raises(RequestError, match="no earlier revision to go back to, only such as failed: 1, 2"):
+            await daemon.control.rollback(APP, None, "a test")
+        await daemon.control.rollback(APP, 2, "a test")
+        await until(lambda: mode(engine, "web") == ["two"])
 
 
 async def test_a_diff_shows_the_edited_fields_and_no_secret(tmp_path: Path) -> None:
