@@ -130,6 +130,13 @@ def _resolve(owner: Map, key: str, around: _Around) -> None:
         owner.entries[key] = Scalar(absolute(node.value, around.folder, around.home), node.span, node.secret)
 
 
+def _folder_if_empty(owner: Map, key: str, around: _Around) -> None:
+    """No path at all, seen from the folder, is the folder."""
+    node = owner.get(key)
+    if isinstance(node, Scalar) and node.value == "":
+        owner.entries[key] = Scalar(around.folder, node.span, node.secret)
+
+
 def _paths(service: Map, around: _Around) -> None:
     build = service.get("build")
     if isinstance(build, Map):
@@ -151,6 +158,7 @@ def _paths(service: Map, around: _Around) -> None:
             _resolve(env_file, "path", around)
     for mount in items(service.get("volumes")):
         if isinstance(mount, Map) and text(mount.get("type")) == "bind":
+            _folder_if_empty(mount, "source", around)
             _resolve(mount, "source", around)
     develop = service.get("develop")
     for trigger in items(develop.get("watch")) if isinstance(develop, Map) else ():
@@ -182,9 +190,7 @@ def _top_paths(root: Map, around: _Around) -> None:
             volume.get("driver_opts") if isinstance(volume, Map) and text(volume.get("driver")) == "local" else None
         )
         if isinstance(options, Map) and text(options.get("o")) == "bind":
-            device = options.get("device")
-            if isinstance(device, Scalar) and device.value == "":  # seen from the folder, it is the folder
-                options.entries["device"] = Scalar(around.folder, device.span, device.secret)
+            _folder_if_empty(options, "device", around)
             _resolve(options, "device", around)
 
 

@@ -232,6 +232,7 @@ class _Builder:
         pairs: list[tuple[str, Span, _Raw]] = []
         node = Map({}, span)
         merged: list[_Raw] = []
+        seen: dict[str | None, Span] = {}  # None: the merge key
         size = 1
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key, place = self._key(event)
@@ -239,12 +240,14 @@ class _Builder:
             value = self._node(self._next())
             self._extension = self._extension and self._level > 1
             size += value.size + 1
-            if key == "<<" and isinstance(event, yaml.ScalarEvent) and not event.style:
+            merges = key == "<<" and isinstance(event, yaml.ScalarEvent) and not event.style
+            first = seen.setdefault(None if merges else key, place)
+            if first is not place:
+                message = f'"{key}" stands here a second time (first in line {first.line})'
+                raise _Refused("duplicate-key", message, place)
+            if merges:
                 merged.append(value)
                 continue
-            if key in node.entries or any(key == known for known, _, _ in pairs if value.tag == "!reset"):
-                first = node.keys[key].line if key in node.keys else 0
-                raise _Refused("duplicate-key", f'"{key}" stands here a second time (first in line {first})', place)
             pairs.append((key, place, value))
             if value.tag != "!reset":
                 node.put(key, value.node, place)
