@@ -1,8 +1,9 @@
 """The config hash: sha256 over Go's JSON of a service, in the dialects that are known.
 
 Law: byte for byte what docker compose writes to the label `com.docker.compose.config-hash` (compose.md 3.7); dialect v5
-first, v2 (a bind mount shows `create_host_path`) second. What this module does NOT do: resolve references to containers
-other than by replacing them in the text it is given (`bound`).
+first, v2 second: there a bind mount shows `create_host_path` where the file gives it or uses the short form, and
+`pull_refresh_after` is accepted and not hashed. What this module does NOT do: resolve references to containers other
+than by replacing them in the text it is given (`bound`).
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def dialects(service: Mapping[str, Json]) -> tuple[str, str]:
     encode = go_json if _WITH_FLOATS & kept.keys() else _fast_json
     v5, v2 = shown_binds(kept, v2=False), shown_binds(kept, v2=True)
     text = encode({**kept, **v5})
-    return text, text if v5 == v2 else encode({**kept, **v2})
+    known = {key: value for key, value in kept.items() if key != _HASHED_LAST}
+    return text, text if v5 == v2 and known == kept else encode({**known, **v2})
 
 
 def _fast_json(value: Json) -> str:

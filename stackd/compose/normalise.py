@@ -98,10 +98,6 @@ def _defaults(service: Map) -> None:
         if isinstance(port, Map):
             _default(port, "protocol", "tcp")
             _default(port, "mode", "ingress")
-    for mount in items(service.get("volumes")):
-        bind = mount.get("bind") if isinstance(mount, Map) else None
-        if isinstance(bind, Map):
-            _default(bind, "create_host_path", True)
     for request in [*items(service.get("gpus")), *items(_reserved(service))]:
         if isinstance(request, Map) and "device_ids" not in request.entries:
             _default(request, "count", "all")
