@@ -10,7 +10,8 @@ from stackd.engine.base import Engine
 from stackd.model.ids import InstanceName, OperationId, ServiceName, StackName
 from stackd.model.override import Override, OverrideKind, Request, Verb
 from stackd.model.record import Applied
-from stackd.model.view import DesiredStack, HostFacts, Ledger, Now
+from stackd.model.spec import Project
+from stackd.model.view import DesiredStack, HostFacts, Ledger, Now, Pin
 from stackd.runtime.applied import AppliedRevisions
 from stackd.runtime.crashes import Crashes
 from stackd.runtime.history import History
@@ -20,6 +21,7 @@ from stackd.runtime.intents import Intents, definition_of
 from stackd.runtime.jobs import Jobs, Tools
 from stackd.runtime.limiter import Limiter, Limits
 from stackd.runtime.observer import Observer
+from stackd.runtime.past import read_pins
 from stackd.runtime.reconciler import Loop
 from stackd.runtime.stacks import Stacks
 from stackd.runtime.store import Store
@@ -51,6 +53,8 @@ class SimDaemon:
     def __init__(self, engine: Engine, disk: Disk, loop: VirtualLoop, instance: InstanceName = OURS) -> None:
         self.number = next(_ids)
         self.instance = instance
+        self.born = loop.time()
+        self._disk = disk
         self._loop = loop
         self.journal = MemoryJournal(disk, loop.time)
         contents = disk.contents(loop.time())
@@ -87,6 +91,7 @@ class SimDaemon:
 
     def _restore(self) -> None:
         found = self._contents
+        overrides = read_pins(self.store, self.journal, self.history, found.overrides, self._revive)
         names = {one.stack for one in found.overrides} | {one.stack for one in found.requests}
         names |= {*found.ledgers, *found.condemned}
         for name in sorted(names):
@@ -94,7 +99,7 @@ class SimDaemon:
                 name,
                 found.ledgers.get(name, Ledger()),
                 found.condemned.get(name, {}),
-                tuple(one for one in found.overrides if one.stack == name),
+                tuple(one for one in overrides if one.stack == name),
                 tuple(one for one in found.requests if one.stack == name),
             )
 
@@ -125,10 +130,33 @@ class SimDaemon:
         override = Override(stack, service, kind, "asked for", "person", clock().wall, definition=definition)
         await self.intents.put(override)
 
+    async def roll_back(self, stack: StackName) -> Project | None:
+        """`stackd rollback`: the definition that comes into force, the last one before this; None = there is none."""
+        view = self.store.view(stack)
+        if view.desired is None or view.desired.project is None or view.project is None or view.pinned is not None:
+            return None
+        earlier = [one for one in self.journal.applied(stack) if one.digest != view.project.digest]
+        if not earlier:
+            return None
+        pin, reason = self._revive(earlier[-1]), f"rolled back to revision {earlier[-1].number}"
+        override = Override(
+            stack, None, OverrideKind.PINNED, reason, "person", clock().wall,
+            definition=view.desired.project.digest, value=pin.number,
+        )  # fmt: skip
+        await self.intents.put(override, pin=pin)
+        await self.intents.ask(Request(self.intents.new_id(), stack, Verb.ROLLBACK, (), "person", clock().wall))
+        return pin.project
+
+    def _revive(self, applied: Applied) -> Pin:
+        """What the texts of a kept revision say."""
+        images = {name: one.id for name, one in applied.images.items()}
+        return Pin(applied.number, self._disk.texts[applied.digest], images)
+
     async def ask(self, stack: StackName, verb: Verb, service: ServiceName) -> None:
         """`stackd start` or `stackd restart`: releases what holds it, then asks."""
         view = self.store.view(stack)
-        gone = [one for one in view.overrides if one.service in (None, service)]
+        scope = [one for one in view.overrides if one.service in (None, service)]
+        gone = [one for one in scope if one.kind is not OverrideKind.PINNED]
         await self.intents.release(stack, gone, "asked for")
         seen = view.observed.containers if view.observed else ()
         runs = frozenset(c.incarnation for c in seen if c.service == service and c.instance == self.instance)

@@ -10,9 +10,11 @@ import random
 from typing import TYPE_CHECKING
 
 from stackd.model.evidence import EngineEvent, EventKind
-from stackd.model.observed import ContainerState
+from stackd.model.observed import ContainerState, Health
 from tests.fake import Fault, FaultKind
-from tests.sim.story import CALLS, LOOKS, Act
+from tests.sim.daemon import EPOCH
+from tests.sim.laws import well_since
+from tests.sim.story import CALLS, LOOKS, SIGHT, STORM, Act
 
 if TYPE_CHECKING:
     from tests.sim.play import Play
@@ -36,6 +38,8 @@ class Faults:
                 self._fail("start_container", FaultKind.HANG_BEFORE)
             case "hang":
                 self._fail(dice.choice(CALLS), dice.choice([FaultKind.HANG_BEFORE, FaultKind.HANG_AFTER]))
+            case "hang_stop":
+                self._fail("stop_container", FaultKind.HANG_BEFORE)
             case "hang_look":
                 self._fail(dice.choice(LOOKS), FaultKind.HANG_BEFORE, times=2)
             case "break_call" | "break_after":
@@ -50,6 +54,11 @@ class Faults:
                 self.spoil.append((dice.randint(1, 3), act.what))
             case "break_stream":
                 self.engine.bus.break_streams()
+            case "suspend":
+                self.play.loop.suspend(3600.0)
+                self.play.witness.doubt = (self.play.loop.time(), "a suspend")
+            case "storm":
+                self._storm()
             case "fill_disk":
                 self.play.disk.full = True
                 await asyncio.sleep(dice.uniform(2, 40))
@@ -61,6 +70,26 @@ class Faults:
         """The next calls about what is ours meet a fault; strangers are seldom looked at and would swallow them."""
         theirs = [c.id for c in self.engine.containers.values() if not self.engine.is_ours(c)]
         self.engine.fail(method, Fault(kind), times=times, when=lambda call: call.args[0] not in theirs)
+
+    def _storm(self) -> None:
+        """Whatever is well fails at once: a host is out of memory, or its disk is full. Nothing else goes wrong then.
+
+        A storm is only what the daemon must take for one: enough services, each seen well before, and half of all.
+        """
+        self.take_back()
+        play, now = self.play, self.play.loop.time()
+        before = now + EPOCH - SIGHT
+        hit = set()
+        for spec in play.specs:
+            mine = self.engine.live(spec.name)
+            if mine and not play.judge.held() & {None, spec.name} and all(well_since(c) < before for c in mine):
+                hit.add(spec.name)
+                if mine[0].has_healthcheck:
+                    self.engine.flip_health(mine[0].id, Health.UNHEALTHY)
+                else:
+                    self.engine.crash(mine[0].id, code=1)
+        if len(hit) >= STORM and now - play.daemon.born > SIGHT:
+            play.witness.doubt = (now, "many failed at once")
 
     async def _power(self, act: Act, dice: random.Random) -> None:
         engine = self.engine

@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING
 from stackd.core.decide import decide
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import Health
+from stackd.model.override import OverrideKind
 from stackd.model.plan import Op
-from stackd.model.spec import RestartCondition, ServiceSpec
+from stackd.model.spec import DependencyCondition, RestartCondition, ServiceSpec
 from stackd.model.view import ServiceState
 from tests.fake.values import FakeContainer
 from tests.sim.daemon import clock
-from tests.sim.laws import false_holds
-from tests.sim.story import Neighbour
+from tests.sim.laws import false_holds, well_since
+from tests.sim.story import SIGHT, Neighbour
 from tests.unit.core.dsl import STACK
 
 if TYPE_CHECKING:
     from tests.sim.play import Play
 
-SIGHT = 90.0
-"""How long the daemon may be wrong about a container: a resync, and a hung look."""
 PROMPT = 10.0
 """How long a step that nothing blocks may go undone."""
 EXPLAINED = (
@@ -77,7 +76,7 @@ class Judge:
         view = self.play.daemon.store.view(STACK)
         decision = decide(view, clock())
         verdicts = {one.service: one for one in decision.verdicts}
-        held = {one.service for one in view.overrides}
+        held = self.held()
         for spec in self.play.specs:
             verdict = verdicts.get(spec.name)
             if verdict is None:
@@ -92,6 +91,11 @@ class Judge:
         for container in self.engine.containers.values():
             if self.engine.is_ours(container) and container.labels.service not in known - held | held:
                 self.engine.note(f"{container.name} is an orphan and still there")
+
+    def held(self) -> set[ServiceName | None]:
+        """What an override keeps as it is, or from running; None = all of it."""
+        overrides = self.play.daemon.store.view(STACK).overrides
+        return {one.service for one in overrides if one.kind is not OverrideKind.PINNED}
 
     def _service(self, spec: ServiceSpec, state: ServiceState) -> None:
         mine = [c for c in self.engine.of_service(spec.name) if self.engine.is_ours(c)]
@@ -111,6 +115,38 @@ class Judge:
                 self.engine.note(f"{container.name} ({state}) is of an old definition")
             if not container.live and not self._may_rest(spec, container):
                 self.engine.note(f"{container.name} ({state}) does not run: {container.state} {container.exit_code}")
+            for other in self._outlived(spec, container):
+                self.engine.note(f"{container.name} ({state}) runs on, and {other.name} has begun anew since")
+
+    def _outlived(self, spec: ServiceSpec, container: FakeContainer) -> list[FakeContainer]:
+        """What it depends on with `restart: true` and what has begun another run after it, a while ago.
+
+        A number above 1 that was made after it may have come by scaling up.
+        """
+        begun, now = container.started_at, clock().wall
+        return [
+            other
+            for dependency in spec.depends_on
+            if dependency.restart and container.live
+            for other in self.engine.live(dependency.service)
+            if begun < other.started_at < now - SIGHT and (other.labels.number == 1 or other.created_at < begun)
+        ]
+
+    def long_well(self, spec: ServiceSpec) -> list[FakeContainer]:
+        """Its containers, when all have run well for so long that what was before is forgotten; else none.
+
+        Nothing keeps it from another start either: what it needs is there, and nobody holds it.
+        """
+        mine = self.engine.live(spec.name)
+        since = clock().wall - spec.restart.reset_after - SIGHT
+        needs = all(
+            self.engine.is_met(one.service, one.condition)
+            and (one.condition is DependencyCondition.COMPLETED or self.engine.live(one.service))
+            for one in spec.depends_on
+        )
+        around = {None, spec.name, *(one.service for one in spec.depends_on)}
+        good = len(mine) == spec.scale and needs and not self.held() & around
+        return mine if good and all(well_since(c) < since for c in mine) else []
 
     def _excuse(self, spec: ServiceSpec, state: ServiceState, detail: str) -> None:
         """Why a service does not run after ten quiet minutes must be a reason that the story gives."""
@@ -132,7 +168,7 @@ class Judge:
         return any(self._rests(one) or self._waits(one) for one in self.play.specs if one.name in names)
 
     def _rests(self, spec: ServiceSpec) -> bool:
-        held: set[ServiceName | None] = {one.service for one in self.play.daemon.store.view(STACK).overrides}
+        held = self.held()
         mine = [c for c in self.engine.of_service(spec.name) if self.engine.is_ours(c) and not c.live]
         return (
             spec.name in held

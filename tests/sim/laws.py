@@ -7,13 +7,14 @@ that ended up to GRACE seconds ago still counts: the daemon may have acted on wh
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 
 from stackd.engine.base import CreateRequest, Json
 from stackd.errors import EngineError
 from stackd.model.evidence import EventKind
 from stackd.model.ids import ContainerId, InstanceName, NetworkId, ServiceName
-from stackd.model.observed import Health
+from stackd.model.observed import ContainerState, Health
 from stackd.model.override import OverrideKind
 from stackd.model.spec import Dependency, DependencyCondition, Project, RestartCondition
 from tests.fake import FakeEngine
@@ -30,6 +31,9 @@ MOST_STARTS = 12
 lets what failed with it begin anew, so there is no such bound for the others.)"""
 HOLD_GRACE = 1.5
 """A call that was under way or waited its turn when a hold came into force."""
+
+HEALTH_WAITS = 60.0
+"""Seconds after a suspend, or after many failed at once, for which nobody is restarted for its health alone."""
 
 LONGEST_START = 1.0
 """From the call of a start to the start, where nothing hangs: a later one was another hand's."""
@@ -52,6 +56,8 @@ class Witness:
     started: dict[ServiceName, float] = field(default_factory=dict)
     runs: dict[ServiceName, list[float]] = field(default_factory=dict)
     made: dict[str, tuple[int, ContainerId]] = field(default_factory=dict)
+    doubt: tuple[float, str] = (-1e9, "")
+    """Since when, and why, verdicts on health are not to be trusted. The daemon that was there then knows it."""
     violations: list[str] = field(default_factory=list)
 
     @property
@@ -130,6 +136,7 @@ class WatchedEngine(FakeEngine):
 
     async def start_container(self, container: ContainerId) -> None:
         found = self._touch("start", container)
+        self._check_stopped("start", found)
         if found is not None and not found.live:
             self.witness.starts[container] = asyncio.get_running_loop().time()
             if self.caller() == OURS:
@@ -144,7 +151,7 @@ class WatchedEngine(FakeEngine):
         await super().stop_container(container, grace)
 
     async def remove_container(self, container: ContainerId, *, volumes: bool) -> None:
-        self._touch("remove", container)
+        self._check_stopped("remove", self._touch("remove", container))
         if volumes:
             self.note("anonymous volumes removed")
         await super().remove_container(container, volumes=volumes)
@@ -198,6 +205,11 @@ class WatchedEngine(FakeEngine):
             self.note(f"{what} of {found.name}, whose service is held")
         return found
 
+    def _check_stopped(self, what: str, found: FakeContainer | None) -> None:
+        """A stop without an answer is no stop: nobody goes on as if the run had ended that it was to end."""
+        if found is not None and found.live and (found.id, found.started_at) in self.witness.stopped:
+            self.note(f"{what} of {found.name}, whose run was to be stopped and goes on")
+
     def _check_pace(self, service: ServiceName) -> None:
         """A service that dies again and again is started ever more slowly; edit, request or new engine begin anew."""
         now = self.witness.started[service]
@@ -238,13 +250,25 @@ class WatchedEngine(FakeEngine):
     def _check_cause(self, container: FakeContainer) -> None:
         """A running container is stopped only for a cause that a person can name."""
         now = asyncio.get_running_loop().time()
-        run = (container.id, container.started_at)
-        if run in self.witness.stopped or any(self._causes(container, p, now) for p in self.witness.recent(now)):
+        run, recent = (container.id, container.started_at), self.witness.recent(now)
+        if run in self.witness.stopped or any(self._reasons(container, p, now) for p in recent):
             self.witness.stopped.add(run)
+        elif self._is_sick(container, now):
+            self.witness.stopped.add(run)
+            since, why = self.witness.doubt
+            if GRACE < now - since < HEALTH_WAITS:
+                self.note(f"stop of {container.name} for its health alone, {now - since:.0f} s after {why}")
         else:
             self.note(f"stop of {container.name} without a cause")
 
     def _causes(self, container: FakeContainer, project: Project, now: float) -> bool:
+        return self._reasons(container, project, now) or self._is_sick(container, now)
+
+    def _is_sick(self, container: FakeContainer, now: float) -> bool:
+        return now - self.witness.sick.get(container.id, -1e9) <= GRACE or container.health is Health.UNHEALTHY
+
+    def _reasons(self, container: FakeContainer, project: Project, now: float) -> bool:
+        """Every cause but bad health."""
         service = container.labels.service
         spec = project.services.get(service)
         if spec is None:
@@ -252,8 +276,6 @@ class WatchedEngine(FakeEngine):
         if container.labels.config_hash not in spec.hashes or container.labels.number > spec.scale:
             return True
         if now - self.witness.asked.get(service, -1e9) <= 300 or len(self.live(service)) > spec.scale:
-            return True
-        if now - self.witness.sick.get(container.id, -1e9) <= GRACE or container.health is Health.UNHEALTHY:
             return True
         parents = [source.service for source in spec.volumes_from if source.service]
         joined = [mode[8:] for mode in (spec.network_mode, spec.ipc, spec.pid) if mode.startswith("service:")]
@@ -280,6 +302,15 @@ def strangers(engine: WatchedEngine) -> dict[ContainerId, tuple[str, float, str]
         for c in engine.containers.values()
         if not engine.is_ours(c) and c.raw_labels.get("io.stackd.instance") != NEIGHBOUR
     }
+
+
+def well_since(container: FakeContainer) -> float:
+    """Since when a container is well (wall clock): it runs, and its last verdict is good; inf = it is not."""
+    if container.state is not ContainerState.RUNNING or (container.has_healthcheck and not container.probes):
+        return math.inf
+    if not container.has_healthcheck:
+        return container.started_at
+    return max(container.started_at, container.probes[-1].at) if container.health is Health.HEALTHY else math.inf
 
 
 def false_holds(witness: Witness, overrides: list[tuple[ServiceName | None, OverrideKind, str]]) -> list[str]:

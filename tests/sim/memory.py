@@ -14,6 +14,7 @@ from stackd.model.evidence import Condemned
 from stackd.model.ids import ContainerId, OperationId, ServiceName, StackName
 from stackd.model.override import Operation, Override, OverrideKind, Request
 from stackd.model.record import Applied, Crash, CrashBundle
+from stackd.model.spec import Project
 from stackd.model.status import Happening
 from stackd.model.view import Ledger
 from stackd.runtime.database import Bounds
@@ -42,6 +43,8 @@ class Disk:
     meta: dict[str, str] = field(default_factory=dict)
     late: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
+    texts: dict[str, Project] = field(default_factory=dict)
+    """What the text of each digest says: it stands with the revisions, and is of no use without them."""
     full: bool = False
     full_until: float = -1e9
 

@@ -6,27 +6,33 @@ A plant replaces one function for the time of a `with`; nothing else knows of it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
-from stackd.core import cascade, desired, follow, ownership, steps
+from stackd.core import cascade, desired, ends, follow, ownership, steps
 from stackd.core.decide import decide
 from stackd.engine.base import Engine
-from stackd.errors import EngineError
+from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import EngineEvent, Evidence, Verdict
 from stackd.model.ids import StackName
-from stackd.model.observed import ContainerRow, ObservedContainer, ObservedStack
-from stackd.model.override import Override
+from stackd.model.observed import ContainerRow, ContainerState, Incarnation, ObservedContainer, ObservedStack
+from stackd.model.override import Override, OverrideKind
+from stackd.model.plan import Op, StopContainer
 from stackd.model.spec import Project
-from stackd.model.view import Decision, View
-from stackd.runtime import observer, stacks
+from stackd.model.view import Decision, Now, ServiceLedger, View
+from stackd.runtime import host, observer, stacks
+from stackd.runtime.history import History
 from stackd.runtime.holds import Holds
 from stackd.runtime.intake import Intake
+from stackd.runtime.journal import Journal
 from stackd.runtime.observer import Observer
+from stackd.runtime.past import Revive
 from stackd.runtime.reconciler import Loop
 from stackd.runtime.store import Store
+from tests.sim import daemon
 from tests.sim.memory import MemoryJournal
 
 
@@ -265,6 +271,76 @@ def late_events_tell_of_this_run() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def health_is_believed_right_after_a_suspend() -> Iterator[None]:
+    """That the machine slept is not noticed."""
+    with patch.object(host, "JUMP", 1e9):
+        yield
+
+
+@contextmanager
+def a_storm_is_not_noticed() -> Iterator[None]:
+    """However many fail at once, each is to blame itself."""
+    with patch.object(host, "storm", lambda *_: None):
+        yield
+
+
+@contextmanager
+def dependents_outlive_a_restart() -> Iterator[None]:
+    """`restart: true` means nothing."""
+    with patch.object(follow, "_renewed", lambda world, dependency, slot, dependent: False):
+        yield
+
+
+@contextmanager
+def the_past_is_never_forgotten() -> Iterator[None]:
+    """However long a service has run well, its next crash is one more of many."""
+    steady = ends._steady
+
+    def unforgiving(
+        currents: list[ObservedContainer], target: desired.Target, ledger: ServiceLedger, now: Now
+    ) -> ServiceLedger:
+        assert target.spec is not None
+        policy = replace(target.spec.restart, reset_after=1e9)
+        return steady(currents, replace(target, spec=replace(target.spec, restart=policy)), ledger, now)
+
+    with patch.object(ends, "_steady", unforgiving):
+        yield
+
+
+@contextmanager
+def a_stop_without_an_answer_counts_as_done() -> Iterator[None]:
+    """What a stop was sent to passes for ended, though the call ran into its deadline and the process lives on."""
+    failed, take = Store.failed, Store.set_observed
+    believed: WeakKeyDictionary[Store, set[Incarnation]] = WeakKeyDictionary()
+
+    def note(self: Store, stack: StackName, op: Op, key: str, fingerprint: str, error: EngineError) -> None:
+        if isinstance(op, StopContainer) and error.kind is EngineErrorKind.TIMEOUT:
+            believed.setdefault(self, set()).add(Incarnation(op.container, op.started_at))
+        failed(self, stack, op, key, fingerprint, error)
+
+    def trust(self: Store, observed: ObservedStack) -> None:
+        over = believed.get(self, set())
+        seen = (replace(c, state=ContainerState.EXITED) if c.incarnation in over else c for c in observed.containers)
+        take(self, replace(observed, containers=tuple(seen)))
+
+    with patch.object(Store, "failed", note), patch.object(Store, "set_observed", trust):
+        yield
+
+
+@contextmanager
+def a_rollback_ends_with_the_daemon() -> Iterator[None]:
+    """The next life does not ask which revision was pinned: the newest text is in force again."""
+
+    def unpinned(
+        store: Store, journal: Journal, history: History, overrides: Iterable[Override], revive: Revive
+    ) -> tuple[Override, ...]:
+        return tuple(one for one in overrides if one.kind is not OverrideKind.PINNED)
+
+    with patch.object(daemon, "read_pins", unpinned):
+        yield
+
+
 PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     round_as_a_barrier,
     commit_bumps_the_version,
@@ -288,4 +364,10 @@ PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     a_shutdown_passes_for_a_person,
     any_start_ends_all_holds,
     late_events_tell_of_this_run,
+    health_is_believed_right_after_a_suspend,
+    a_storm_is_not_noticed,
+    dependents_outlive_a_restart,
+    the_past_is_never_forgotten,
+    a_stop_without_an_answer_counts_as_done,
+    a_rollback_ends_with_the_daemon,
 )

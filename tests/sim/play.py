@@ -15,6 +15,7 @@ from stackd.errors import EngineError
 from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, Health
 from stackd.model.override import OverrideKind, Verb
+from stackd.model.spec import Project
 from stackd.model.view import DesiredStack
 from stackd.translate import labels as label
 from tests.fake import Behaviour
@@ -29,6 +30,8 @@ from tests.sim.virtual import VirtualLoop, complaint
 from tests.unit.core.dsl import STACK, project, service
 
 QUIET = 600.0
+AT_ONCE = 0.7
+"""Seconds in which a service is started again that did not fail before; after a second failure it takes longer."""
 
 
 class Play(logging.Handler):
@@ -83,6 +86,8 @@ class Play(logging.Handler):
         await self._calm()
         await self.wait_until(self.loop.time() + quiet)
         self.judge.quiet()
+        if self.story.encore:
+            await self._encore()
         if strangers(self.engine) != self.before:
             self.engine.note("a container that is not ours was touched")
         await self.daemon.kill(self.engine._tasks)
@@ -116,8 +121,12 @@ class Play(logging.Handler):
 
     def _defined(self) -> DesiredStack:
         made = replace(project(*self.specs), digest=str(self.loop.time()))
-        self.witness.definitions.append((self.loop.time(), made))
+        self._in_force(made)
+        self.disk.texts[made.digest] = made
         return DesiredStack(STACK, made, folder=Path(ROOT) / "app", root=Path(ROOT))
+
+    def _in_force(self, made: Project) -> None:
+        self.witness.definitions.append((self.loop.time(), made))
 
     def _save(self) -> None:
         """The file is saved; the set of services is read again a second later."""
@@ -147,6 +156,8 @@ class Play(logging.Handler):
                 await self._human(act, mine)
             elif act.what in ("edit", "undo", "drop_service", "bring_back"):
                 self._edit(act)
+            elif act.what == "rollback":
+                await self._roll_back()
             elif act.what in ("hold", "stop", "start", "restart"):
                 await self._ask(act)
             elif act.what in ("crash", "sick", "well") and mine:
@@ -209,6 +220,14 @@ class Play(logging.Handler):
         self.witness.holds.clear()
         self._save()
 
+    async def _roll_back(self) -> None:
+        """An earlier definition is in force until the next edit, as soon as that is on the disk."""
+        daemon, wished = self.daemon, self.desired
+        earlier = await daemon.roll_back(STACK)
+        if earlier is not None and wished is self.desired and daemon is self.daemon:
+            self.specs = list(earlier.services.values())
+            self._in_force(earlier)
+
     async def _ask(self, act: Act) -> None:
         if self.daemon.store.view(STACK).desired is None or act.service not in self.names():
             return
@@ -249,7 +268,9 @@ class Play(logging.Handler):
             self.disk.wipe()
             self.witness.holds.clear()
         self._forget_unwritten()
+        self.witness.doubt = (-1e9, "")
         self.daemon = SimDaemon(self.engine, self.disk, self.loop)
+        self._keep_rollback()
         self.judge.due.clear()
         self.daemon.start(self.desired)
 
@@ -259,6 +280,26 @@ class Play(logging.Handler):
         for name, since in list(self.witness.holds.items()):
             if name not in kept and (self.disk.full or self.loop.time() - max(since, self.disk.full_until) < 2):
                 del self.witness.holds[name]
+
+    def _keep_rollback(self) -> None:
+        """A rollback that is not on the disk is over with the daemon that knew of it; one that is stands."""
+        wished = self.desired.project
+        assert wished is not None
+        pin = next((o for o in self.disk.overrides.values() if o.kind is OverrideKind.PINNED), None)
+        row = self.disk.applied.get((STACK, pin.value or 0)) if pin and pin.definition == wished.digest else None
+        made = self.disk.texts[row.digest] if row is not None else wished
+        if list(made.services.values()) != self.specs:
+            self.specs = list(made.services.values())
+            self._in_force(made)
+
+    async def _encore(self) -> None:
+        """What has run well for long crashes once more: its past is forgotten, so it is started again at once."""
+        crashed = [(spec, mine[0]) for spec in self.specs if (mine := self.judge.long_well(spec))]
+        for spec, container in crashed[:1]:
+            self.engine.crash(container.id, code=1)
+            await self.wait_until(self.loop.time() + AT_ONCE)
+            if not container.live:
+                self.engine.note(f"{spec.name} was well for long, and is not started again at once")
 
     async def _calm(self) -> None:
         """People and hosts leave it alone; faults not yet met are taken back."""

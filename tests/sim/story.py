@@ -30,6 +30,10 @@ CALLS = (
 )  # fmt: skip
 LOOKS = ("list_containers", "inspect_container", "list_networks", "inspect_image")
 MUST = ("lose_event", "hang", "kill_daemon")
+SIGHT = 90.0
+"""Seconds for which the daemon may be wrong about a container: a resync, and a hung look."""
+STORM = 3
+"""Services that must fail together to make a storm, where there are not more than twice as many."""
 MAY = (
     "edit", "edit", "undo", "drop_service", "bring_back", "crash", "crash", "crash", "sick", "well", "human_stop",
     "human_start", "human_restart", "human_rm", "human_kill", "human_pause", "hold", "stop", "start", "restart",
@@ -68,6 +72,8 @@ class Story:
     acts: tuple[Act, ...]
     unpulled: frozenset[ServiceName]
     neighbour: Neighbour = Neighbour.NONE
+    encore: bool = False
+    """Whether one service that has long been well crashes once more when all is over."""
 
     @property
     def doomed(self) -> frozenset[ServiceName]:
@@ -92,6 +98,8 @@ def tell(seed: int) -> Story:
         acts.append(Act(dice.uniform(0, 180), dice.choice(MAY), dice.choice(names), dice.randrange(1 << 30)))
     if dice.random() < 0.6:
         acts += _entangled(dice, services)
+    more = random.Random(f"scenes of {seed}")
+    acts += _scene(more, services, max(act.at for act in acts))
     acts.sort(key=lambda act: act.at)
     return Story(
         seed,
@@ -101,7 +109,31 @@ def tell(seed: int) -> Story:
         tuple(acts),
         frozenset(name for name in names if dice.random() < 0.3),
         dice.choice([Neighbour.NONE, Neighbour.NONE, Neighbour.OTHER, Neighbour.SAME]),
+        encore=more.random() < 0.3,
     )
+
+
+def _scene(dice: random.Random, services: list[ServiceSpec], last: float) -> list[Act]:
+    """In half of the stories, what chance would seldom bring together: the first cause, and what must not follow.
+
+    (The scenes have dice of their own: the rest of a story is the same with and without them.)
+    """
+    one, checked = dice.choice(services).name, [spec.name for spec in services if spec.healthcheck is not None]
+    at, soon, details = dice.uniform(20, 130), dice.uniform(14, 45), dice.randrange(1 << 30)
+    calm = last + 2 * SIGHT
+    match dice.choice(["suspend", "storm", "hang_stop", "rollback", "", "", "", ""]):
+        case "suspend" if checked:
+            return [Act(at, "suspend", one, 0), Act(at + soon, "sick", dice.choice(checked), 0)]
+        case "storm" if checked and len(services) >= STORM:
+            return [Act(calm, "storm", one, 0), Act(calm + soon, "sick", dice.choice(checked), 0)]
+        case "hang_stop":
+            return [Act(at, "hang_stop", one, 0), Act(at + 0.01, dice.choice(["restart", "edit"]), one, details)]
+        case "rollback":
+            back = at + soon
+            killed = Act(back + dice.uniform(0, 2), "kill_daemon", one, 0)
+            return [Act(at, "edit", one, details), Act(back, "rollback", one, 0), killed]
+        case _:
+            return []
 
 
 def _entangled(dice: random.Random, services: list[ServiceSpec]) -> list[Act]:

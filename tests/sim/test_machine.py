@@ -66,7 +66,7 @@ class Supervision(RuleBasedStateMachine):
     def somebody_takes_all_of_it_down(self, then: float) -> None:
         self.happens("human_down", NAMES_FIRST, 1, then)
 
-    @rule(what=st.sampled_from(["hold", "stop", "start", "restart"]), on=SERVICES, dice=DICE, then=PAUSES)
+    @rule(what=st.sampled_from(["hold", "stop", "start", "restart", "rollback"]), on=SERVICES, dice=DICE, then=PAUSES)
     def somebody_uses_stackd(self, what: str, on: ServiceName, dice: int, then: float) -> None:
         self.happens(what, on, dice, then)
 
@@ -77,7 +77,7 @@ class Supervision(RuleBasedStateMachine):
     @rule(
         what=st.sampled_from([
             "hang", "hang_look", "slow_look", "break_call", "break_after", "lose_event", "double_event", "late_event",
-            "break_stream", "restart_engine", "kill_engine", "freeze", "fill_disk",
+            "break_stream", "restart_engine", "kill_engine", "freeze", "fill_disk", "hang_stop", "suspend",
         ]),
         dice=DICE, then=PAUSES,
     )  # fmt: skip

@@ -145,6 +145,22 @@ def test_what_crashed_is_started_again_at_once_after_a_suspend() -> None:
     assert 25 <= box(show, "b").started_at - EPOCH - show.begun < 30
 
 
+def test_no_service_is_restarted_for_its_health_within_a_minute_after_many_failed_at_once() -> None:
+    three = (service("a", healthcheck=CHECKED), service("b"), service("c"))
+    show = staged((110, "storm", "a"), (130, "sick", "a"), (200, "well", "b"), services=three)
+    stops = [call.at - show.begun for call in show.engine.called("stop_container")]
+    assert [stop for stop in stops if stop > 112] == [stops[-1]]
+    assert 190 <= stops[-1] < 195  # a minute after the last one that failed
+
+
+def test_a_rollback_outlives_the_daemon_and_ends_with_the_next_edit() -> None:
+    back = ((20, "edit", "b"), (40, "rollback", "b"), (50, "kill_daemon", "a"))
+    show = staged(*back)
+    assert (box(show, "b").live, box(show, "b").labels.config_hash) == (True, "b@0")
+    show = staged(*back, (70, "edit", "b"))
+    assert (box(show, "b").labels.config_hash, held(show)) == ("b@1", [])
+
+
 @pytest.mark.parametrize("after", [0.0, 0.05, 1.0, 2.05, 2.3])
 def test_a_stop_that_overtakes_a_restart_in_flight_ends_stopped(after: float) -> None:
     show = staged((20, "restart", "b"), (20 + after, "stop", "b"))
