@@ -16,7 +16,6 @@ from stackd.model.spec import RestartCondition, RestartPolicy, ServiceSpec
 from stackd.model.view import Presence, View
 
 _GONE = (ContainerState.REMOVING, ContainerState.DEAD, ContainerState.UNKNOWN)
-_PLAIN = ("", "no")
 
 
 def handover(view: View) -> tuple[UpdateRestartPolicy, ...]:
@@ -46,7 +45,7 @@ def released(view: View) -> tuple[UpdateRestartPolicy, ...]:
         if spec is None:
             continue
         stopped = any(o.service == container.service and o.kind is OverrideKind.STOPPED for o in view.overrides)
-        name, retries = ("no", 0) if stopped else (spec.restart.engine_name or "no", spec.restart.engine_retries)
+        name, retries = ("no", 0) if stopped else (spec.restart.engine_name, spec.restart.engine_retries)
         found += _update(container, name, retries, why)
     return tuple(found)
 
@@ -60,7 +59,7 @@ def left_behind(view: View) -> tuple[UpdateRestartPolicy, ...]:
     for container in _mine(view):
         spec = _spec(view, container)
         if spec is not None and not is_wholly_ours(container, view) and container.live:
-            found += _update(container, spec.restart.engine_name or "no", spec.restart.engine_retries, why)
+            found += _update(container, spec.restart.engine_name, spec.restart.engine_retries, why)
     return tuple(found)
 
 
@@ -93,7 +92,6 @@ def _kept(policy: RestartPolicy) -> tuple[str, int]:
 
 
 def _update(container: ObservedContainer, name: str, retries: int, why: Reason) -> list[UpdateRestartPolicy]:
-    held = container.engine_policy
-    if held == name or (held in _PLAIN and name in _PLAIN):
+    if (container.engine_policy or "no") == name:
         return []
     return [UpdateRestartPolicy(container.service, container.id, name, retries, why)]

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from stackd.core.handover import handover
+from stackd.core.handover import handover, left_behind
+from stackd.core.handover import released as handed_back
 from stackd.core.status import stack_status
 from stackd.errors import EngineErrorKind
+from stackd.model.ids import ContainerId, InstanceName, ServiceName
 from stackd.model.observed import ContainerState
 from stackd.model.override import OverrideKind
 from stackd.model.plan import UpdateRestartPolicy, Why
@@ -108,5 +110,76 @@ def test_an_ending_daemon_leaves_a_released_stack_and_unclear_containers_alone()
     toy = released()
     assert handover(toy.view()) == ()
     toy.overrides = ()
-    toy.alter("always", state=ContainerState.UNKNOWN)
-    assert [op.service for op in handover(toy.view())] == ["limited", "unsaid"]
+    for state in (ContainerState.UNKNOWN, ContainerState.REMOVING, ContainerState.DEAD):
+        toy.alter("always", state=state)
+        assert [op.service for op in handover(toy.view())] == ["limited", "unsaid"]
+
+
+def told(toy: Toy) -> list[tuple[str, str]]:
+    """Whom an ending daemon hands over, and to which policy."""
+    return [(op.service, op.policy) for op in handover(toy.view())]
+
+
+@pytest.mark.parametrize("held", ["", "no"])
+def test_an_ending_daemon_does_not_tell_the_engine_what_it_does_already(held: str) -> None:
+    toy = Toy(service("never", restart=NEVER), service("always", restart=ALWAYS)).settle()
+    toy.alter("never", engine_policy=held), toy.alter("always", engine_policy="always")
+    assert told(toy) == []
+
+
+def test_an_ending_daemon_has_the_engine_restart_nothing_that_the_file_does_not_name() -> None:
+    toy = Toy(service("web", restart=ALWAYS), service("debug", restart=ALWAYS)).settle()
+    toy.alter("debug", engine_policy="always")
+    toy.edit(service("web", restart=ALWAYS))
+    assert told(toy) == [("web", "always"), ("debug", "no")]
+    toy.alter("web", engine_policy="always")
+    toy.desired = None
+    assert told(toy) == [("web", "no"), ("debug", "no")]
+
+
+def test_an_ending_daemon_leaves_other_hands_containers_and_what_it_has_not_seen_alone() -> None:
+    toy = Toy(service("web", restart=ALWAYS)).settle()
+    toy.alter("web", instance=InstanceName("other"))
+    assert told(toy) == []
+    assert handover(replace(toy.view(), observed=None)) == ()
+
+
+@pytest.mark.parametrize("kind", [OverrideKind.STOPPED, OverrideKind.HELD, OverrideKind.PAUSED], ids=str)
+@pytest.mark.parametrize("scope", ["web", None])
+def test_an_ending_daemon_has_the_engine_leave_what_a_person_stopped_held_or_paused(
+    kind: OverrideKind, scope: str | None
+) -> None:
+    toy = Toy(service("web", restart=ALWAYS)).settle()
+    toy.alter("web", engine_policy="always")
+    assert told(toy.override(kind, scope)) == [("web", "no")]
+
+
+def test_an_ending_daemon_hands_over_in_spite_of_overrides_of_others_and_of_another_kind() -> None:
+    toy = Toy(service("web", restart=ALWAYS), service("db", restart=NEVER)).settle()
+    toy.override(OverrideKind.STOPPED, "db").override(OverrideKind.SCALED, "web", value=1)
+    assert told(toy) == [("web", "always")]
+
+
+def test_a_released_stack_gets_its_policy_back_in_spite_of_a_scale_by_hand() -> None:
+    toy = released().override(OverrideKind.SCALED, "always", value=1).settle()
+    assert toy.policies == {"always": "unless-stopped", "limited": "on-failure:3"}
+
+
+def test_only_what_runs_on_of_a_removed_stack_and_was_not_made_by_stackd_gets_its_policy_back() -> None:
+    toy = Toy(*(service(name, restart=ALWAYS) for name in ("ours", "adopted", "ended", "undefined"))).settle()
+    for name in ("adopted", "ended", "undefined"):
+        toy.alter(name, instance="", root="")
+    toy.crash("ended")
+    toy.edit(*(service(name, restart=ALWAYS) for name in ("ours", "adopted", "ended")))
+    assert left_behind(toy.view()) == ()
+    assert left_behind(replace(toy.view(), desired=None)) == ()
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, presence=Presence.REMOVED)
+    assert [(op.service, op.policy) for op in left_behind(toy.view())] == [("adopted", "unless-stopped")]
+
+
+def test_a_released_stack_leaves_what_its_file_does_not_name_and_what_it_has_not_seen() -> None:
+    toy = released()
+    toy.put(replace(toy.box("never"), id=ContainerId("e" * 64), service=ServiceName("else"), engine_policy="always"))
+    assert {op.service for op in handed_back(toy.view())} == {"always", "limited"}
+    assert handed_back(replace(toy.view(), observed=None)) == ()
