@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackd.core.ends import End, ended
+from stackd.core.ends import End, ended, leaves_alone
 from stackd.core.ownership import ours
 from stackd.model.observed import ObservedContainer
-from stackd.model.override import OverrideKind
 from stackd.model.plan import Why
 from stackd.model.spec import RestartPolicy
 from stackd.model.view import Ledger, Now, ServiceLedger, View
 
 _OOM_EXIT = 137
 _SIGNALS = range(129, 129 + 64)
-_STILL = (OverrideKind.STOPPED, OverrideKind.HELD, OverrideKind.PAUSED, OverrideKind.RELEASED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def _cause(view: View, ledger: Ledger, container: ObservedContainer, now: Now) -
 
 
 def _left_alone(view: View, container: ObservedContainer) -> bool:
-    return any(one.service in (None, container.service) and one.kind in _STILL for one in view.overrides)
+    return any(one.service in (None, container.service) and leaves_alone(one) for one in view.overrides)
 
 
 def _signal(view: View, container: ObservedContainer) -> int | None:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 
 from stackd.core.backoff import is_crash_looping
 from stackd.core.desired import Target, Want
+from stackd.core.hands import BY_ENGINE
 from stackd.core.sharing import killed_with
 from stackd.core.slots import Slots
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.observed import Health, Incarnation, ObservedContainer
+from stackd.model.override import Override, OverrideKind
 from stackd.model.plan import Why
 from stackd.model.spec import RestartCondition, RestartPolicy, ServiceSpec, UnhealthyAction
 from stackd.model.view import Death, Ledger, Now, ServiceLedger, View
@@ -32,11 +34,15 @@ KILLED_WITHIN = 15.0
 """A death this soon after a signal is that signal's doing (the engine's own grace is 10 s)."""
 OUTAGE_SLACK = 30.0
 """How long before the break of contact a run may have been ended by an engine that was shutting down."""
+STOPPED_BEFORE = 30.0
+"""How long before a hold was made the stop that it was made for may have ended the run (seconds)."""
 KEPT_DEATHS = 20
+_STILL = (OverrideKind.STOPPED, OverrideKind.HELD, OverrideKind.PAUSED, OverrideKind.RELEASED)
 
 
 class End(enum.StrEnum):
-    """Why a run is over. WAIT: an event may still tell; ask again at `until`."""
+    """Why a run is over. HELD: another hand had stopped it, and no hold stands any more: no failure, and another run
+    is due. WAIT: an event may still tell; ask again at `until`."""
 
     OWN = "own"
     HELD = "held"
@@ -99,6 +105,8 @@ def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: 
         until = awaited_stop(evidence, now)
         if until is not None:
             return Ended(End.WAIT, "it was stopped or killed; finding out by whom", until)
+        if evidence.verdict is Verdict.RELEASED or (evidence.verdict is Verdict.RESTARTED and evidence.stop_at):
+            return Ended(End.HELD, "it was stopped by another hand, and is held no longer")
     if _with_engine(view, container):
         return Ended(End.ENGINE, "it ended when the engine stopped")
     if evidence is not None and _killed(evidence, container):
@@ -106,6 +114,21 @@ def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: 
     if is_success(policy, container.exit_code):
         return Ended(End.COMPLETED, _exit_text(container))
     return Ended(End.CRASHED, _exit_text(container))
+
+
+def leaves_alone(override: Override) -> bool:
+    """Whether what an override covers is neither started nor judged while it stands."""
+    return override.kind in _STILL
+
+
+def stopped_by(container: ObservedContainer, holds: Iterable[Override]) -> bool:
+    """Whether a run ended by the stop that one of these holds by another hand was made for, as their instants tell:
+    what events told of it is forgotten with the daemon. (An exit 0 is no failure anyway.)"""
+    return container.exit_code != 0 and any(
+        one.service in (None, container.service) and one.by == BY_ENGINE
+        and one.at - STOPPED_BEFORE <= container.finished_at <= one.at
+        for one in holds
+    )  # fmt: skip
 
 
 def is_success(policy: RestartPolicy, code: int) -> bool:

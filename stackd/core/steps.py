@@ -247,6 +247,8 @@ def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContaine
         return Reason(Why.EXITED, how.detail), (Blocker(BlockerKind.EVIDENCE, how.detail, how.until),)
     if how.end is End.ENGINE:
         return Reason(Why.ENGINE_RESTARTED, how.detail), ()
+    if how.end is End.HELD:
+        return Reason(Why.REQUESTED, how.detail), ()
     condemned = world.view.condemned.get(container.id)
     if how.end is End.OWN and how.restart and condemned is not None:
         return Reason(condemned.why, how.detail), ()

@@ -52,12 +52,14 @@ class EngineEvent:
 
 
 class Verdict(enum.StrEnum):
-    """Who ended a run: pending while the proof is being looked for; restarted = the next run has begun already."""
+    """Who ended a run: pending while the proof is being looked for; restarted = the next run has begun already;
+    released = another hand had stopped it, and the hold that came of it is over."""
 
     PENDING = "pending"
     RESTARTED = "restarted"
     OWN = "own"
     FOREIGN_STOP = "foreign_stop"
+    RELEASED = "released"
     UNPROVEN = "unproven"
 
 

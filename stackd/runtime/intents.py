@@ -8,16 +8,18 @@ a release by an edit) is in force at once and on disk as soon as that answers: s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stackd.core.ends import leaves_alone, stopped_by
 from stackd.core.hands import BY_ENGINE as BY_ENGINE
 from stackd.core.hands import definition_of as definition_of
 from stackd.core.hands import held_by_hand, narrowed, started_since
 from stackd.core.ownership import ours
-from stackd.model.evidence import Verdict
-from stackd.model.ids import OperationId, StackName
+from stackd.model.evidence import Evidence, Verdict
+from stackd.model.ids import OperationId, ServiceName, StackName
+from stackd.model.observed import Incarnation
 from stackd.model.override import Operation, OperationState, Override, OverrideKind, Request, Verb
 from stackd.model.view import Decision, Now, Pin, ServiceState, View
 from stackd.runtime.history import History
@@ -124,11 +126,22 @@ class Intents:
         gone = set(drop)
         kept = tuple(o for o in self._store.view(stack).overrides if o not in gone and o not in add)
         self._store.set_overrides(stack, (*kept, *add))
-        scopes = {one.service for one in (*kept, *add) if held_by_hand(one)}
-        for evidence in self._store.evidence(stack).values():
-            freed = any(held_by_hand(one) and one.service in (None, evidence.service) for one in gone)
-            if freed and evidence.verdict is Verdict.FOREIGN_STOP and not scopes & {None, evidence.service}:
+        if gone:
+            self._free(stack, gone, (*kept, *add))
+
+    def _free(self, stack: StackName, gone: Collection[Override], left: Collection[Override]) -> None:
+        """What another hand had stopped and nothing leaves alone any more ended by that stop, and by no crash."""
+        there = {one.incarnation: one for one in ours(self._store.view(stack)) if one.ended}
+        known = [one for one in self._store.evidence(stack).values() if one.verdict is Verdict.FOREIGN_STOP]
+        for evidence in known:
+            if _is_free(evidence.service, gone, left):
                 self._store.drop_evidence(stack, evidence.container)
+        stopped = {Incarnation(one.container, one.started_at) for one in known}
+        for run, box in there.items():
+            if _is_free(box.service, gone, left) and (run in stopped or stopped_by(box, gone)):
+                at = self._clock().mono
+                told = Evidence(box.id, box.service, box.started_at, stop_at=at, verdict=Verdict.RELEASED)
+                self._store.put_evidence(stack, told)
 
     def _write(self, work: Coroutine[Any, Any, object]) -> None:
         """Write in the background. All writes are tasks: they reach the journal in the order in which they are made."""
@@ -302,6 +315,15 @@ def _number(identity: str) -> int:
         return int(identity, 16) if len(identity) == _DIGITS else 0
     except ValueError:
         return 0
+
+
+def _is_free(service: ServiceName, gone: Iterable[Override], left: Iterable[Override]) -> bool:
+    """Whether the last override that left a service alone, or the last one by another hand, is among those gone."""
+    for kept in (held_by_hand, leaves_alone):
+        was = any(kept(one) and one.service in (None, service) for one in gone)
+        if was and not any(kept(one) and one.service in (None, service) for one in left):
+            return True
+    return False
 
 
 def _overlap(old: Request, new: Request) -> bool:

@@ -20,7 +20,7 @@ from tests.fake import Behaviour, Dialect, Fault, FaultKind
 from tests.fake.engine import FakeEngine
 from tests.fake.values import FakeContainer
 from tests.unit.core.dsl import FOLDER, needs, service
-from tests.unit.runtime.world import STACK, Running, running, until
+from tests.unit.runtime.world import STACK, Running, clock, running, until
 
 WEB, DB, JOB = ServiceName("web"), ServiceName("db"), ServiceName("job")
 APP = (service("db"), service("web", needs("db")))
@@ -321,3 +321,41 @@ async def test_a_start_that_is_asked_for_before_the_end_was_seen_is_carried_out_
         daemon.engine._faults.clear()
         done = await daemon.commands().settled(asked.request.id, 20)
         assert (done.state, done.changed, box.runs) == (OperationState.SUCCEEDED, True, 2)
+
+
+@pytest.mark.parametrize("way", ["resume", "start by hand", "edit", "restart of stackd"])
+async def test_a_stop_by_hand_is_no_crash_when_its_hold_is_over(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        daemon.engine.behave("web", Behaviour(stop_code=143))
+        boxes = await up(daemon, "web", "db")
+        await daemon.engine.human_stop(boxes["web"].id)
+        await until(lambda: scopes(daemon) == [WEB])
+        (hold,) = overrides(daemon)
+        assert boxes["web"].exit_code == 143
+        monkeypatch.setattr("stackd.core.ends.PROOF_WAIT", 0.0)  # the hold has stood for long
+        if way == "restart of stackd":
+            daemon.store.drop_evidence(STACK, boxes["web"].id)
+        if way == "start by hand":
+            await daemon.engine.human_start(boxes["web"].id)
+        elif way == "edit":
+            daemon.intents.let_go(STACK, [hold], "an edit released it")
+        else:
+            await daemon.commands().submit(STACK, Verb.RESUME, (WEB,), "a test")
+        await until(lambda: not overrides(daemon) and daemon.running("db", "web"))
+        known = daemon.store.view(STACK).ledger.services
+        assert WEB not in known or (known[WEB].attempts, known[WEB].deaths) == (0, ())
+
+
+async def test_what_another_hand_stopped_during_a_hold_that_was_asked_for_runs_when_that_is_over(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        boxes = await up(daemon, "web", "db")
+        asked = Override(STACK, WEB, OverrideKind.HELD, "a backup", "a test", clock().wall)
+        await daemon.intents.put(asked)
+        await daemon.engine.human_stop(boxes["web"].id)
+        await until(lambda: any(one.verdict is Verdict.FOREIGN_STOP for one in daemon.store.evidence(STACK).values()))
+        daemon.intents.let_go(STACK, [asked], "its time is over")
+        await until(lambda: daemon.running("db", "web"))
