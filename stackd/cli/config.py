@@ -131,6 +131,7 @@ def _asked(given: dict[str, object], flags: set[str]) -> Asked:
     services = words[1:] if named else words
     what = _view(given, flags).what
     whole = what in _UNFILTERED or what == "variables"
+    written = "no-interpolate" in flags and what in ("", "services")
     return Asked(
         stack=named,
         files=files,
@@ -151,7 +152,7 @@ def _asked(given: dict[str, object], flags: set[str]) -> Asked:
             )
             if flag in flags
         )
-        | ({"interpolate", "consistent"} if what == "variables" else set())
+        | ({"interpolate", "decoded", "checked"} if what == "variables" else {"decoded"} if written else set())
         | ({"env_files_merged"} if what in _LISTS[:4] else set()),
     )
 

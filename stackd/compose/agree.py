@@ -30,13 +30,6 @@ def agree(root: Map, name: str, service: Map, report: Report) -> None:
     _models(root, service, path, report)
     _build(root, service, path, report)
     _watch(service, path, report)
-    deploy = service.get("deploy")
-    reserved = _below(deploy, "resources", "reservations")
-    for requests in (service.get("gpus"), reserved.get("devices") if reserved else None):
-        for request in items(requests):
-            if isinstance(request, Map) and not is_null(request.get("device_ids")) and "count" in request.entries:
-                message = '"count" and "device_ids" exclude each other'
-                report.error("bad-value", message, request.key_span("device_ids"), path)
 
 
 def _below(node: Node | None, *keys: str) -> Map | None:
@@ -111,9 +104,7 @@ def _watch(service: Map, path: Path, report: Report) -> None:
     for trigger in items(develop.get("watch")) if isinstance(develop, Map) else ():
         if not isinstance(trigger, Map):
             continue
-        action, place = trigger.get("action"), trigger.get("path")
-        if place is not None and not text(place):
-            report.error("bad-value", '"path" is empty, wants a path', place.span, (*path, "develop", "watch"))
+        action = trigger.get("action")
         if action is not None and not text(trigger.get("target")) and text(action) not in _NEEDS_NO_TARGET:
             message = f'"action" is {quote(action)}, which needs "target"'
             report.error("missing-key", message, action.span, (*path, "develop", "watch"))

@@ -35,7 +35,9 @@ class Place:
 @dataclass(slots=True)
 class Assembly:
     """One load's files. `home` resolves `~`; `shell`: an unset variable only warns, wherever it stands; `interpolate`:
-    false leaves every reference as it is written; `paths_resolved`: false leaves every path so.
+    false leaves every reference as it is written; `paths_resolved`: false leaves every path so; `lenient`: a short text
+    that cannot be taken apart may hold references, so it stays as it is; `checked`: false asks no rule what may be
+    there.
     """
 
     reader: Reader
@@ -44,6 +46,8 @@ class Assembly:
     shell: bool = False
     interpolate: bool = True
     paths_resolved: bool = True
+    lenient: bool = False
+    checked: bool = True
     _parsed: dict[Path, list[yaml.Document]] = field(default_factory=dict)
 
     def documents(self, path: Path, asked: Span | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:
@@ -93,18 +97,22 @@ class Assembly:
         extend.apply(self, tree, forgotten, place)
         if root is None:
             unique(tree)
-            rules.TOP.check(tree, (), Context(report))
+            self._check(tree)
             root = tree
         else:
             merge.unsaid(root, tree)
-            rules.TOP.check(tree, (), Context(report, complete=False))
+            self._check(tree, complete=False)
             root = merge.merge(root, tree, report)
             unique(root)
-            rules.TOP.check(root, (), Context(report))
-        if "version" in root.entries:
+            self._check(root)
+        if self.checked and "version" in root.entries:
             message = '"version" has no meaning any more; remove it'
             report.warning("obsolete-key", message, root.key_span("version"), ("version",))
             root.drop("version")
-        expand(root, report)
+        expand(root, report, lenient=self.lenient)
         unique(root)
         return root
+
+    def _check(self, tree: Map, *, complete: bool = True) -> None:
+        if self.checked:
+            rules.TOP.check(tree, (), Context(self.report, complete=complete))

@@ -2,13 +2,12 @@
 
 Law: what docker compose refuses is refused, with all findings at once and each at its place. Works on the normalised
 tree.
-What this module does NOT do: check single values (`rules`).
+What this module does NOT do: check single values (`rules`, `alone`).
 """
 
 from __future__ import annotations
 
 import graphlib
-import ipaddress
 
 from stackd.compose.advice import define
 from stackd.compose.agree import agree
@@ -23,39 +22,20 @@ def check(root: Map, left_out: frozenset[str], report: Report) -> None:
     for name, service in everyone.items():
         if name not in left_out:
             _Service(root, everyone, left_out, name, report).check(service)
-    _external(root, report)
-    _file_objects(root, report)
+    _secrets(root, report)
     _container_names(everyone, left_out, report)
     _cycles(everyone, left_out, report)
 
 
-def _external(root: Map, report: Report) -> None:
-    for section in ("networks", "volumes"):
-        table = root.get(section)
-        for key, resource in table.entries.items() if isinstance(table, Map) else ():
-            if section != "volumes" or not isinstance(resource, Map) or not _is(resource.get("external"), True):
-                continue
-            for other in resource.entries:
-                if other not in ("name", "external") and not other.startswith("x-"):
-                    message = f'"{key}" is external, so "{other}" cannot be set here'
-                    report.error("bad-external", message, resource.key_span(other), (section, key, other))
-
-
-def _file_objects(root: Map, report: Report) -> None:
-    """Secrets and configs say where their content is; a secret does even if a driver could know."""
-    for section, choices in (("secrets", ("file", "environment")), ("configs", ("file", "environment", "content"))):
-        table = root.get(section)
-        for key, resource in table.entries.items() if isinstance(table, Map) else ():
-            if not isinstance(resource, Map):
-                continue
-            given = [choice for choice in choices if choice in resource.entries]
-            if section == "secrets" and given == ["environment"] and not text(resource.get("environment")):
-                given = []
-            elsewhere = {"external", "driver"} & resource.entries.keys()
-            empty = section == "secrets" and not _is(resource.get("external"), True)
-            if len(given) > 1 or (not given and (empty or not elsewhere)):
-                message = f'"{key}" wants one of {", ".join(choices)}'
-                report.error("bad-value", message, resource.span, (section, key))
+def _secrets(root: Map, report: Report) -> None:
+    """A secret says where its content is even if a driver could know."""
+    table = root.get("secrets")
+    for key, resource in table.entries.items() if isinstance(table, Map) else ():
+        if not isinstance(resource, Map) or _is(resource.get("external"), True):
+            continue
+        if not text(resource.get("file")) and not text(resource.get("environment")):
+            message = f'"{key}" wants one of file, environment'
+            report.error("bad-value", message, resource.span, ("secrets", key))
 
 
 def _container_names(everyone: dict[str, Map], left_out: frozenset[str], report: Report) -> None:
@@ -151,8 +131,6 @@ class _Service:
         self._depends(service)
         self._shared(service)
         self._scale(service)
-        for at, port in enumerate(items(service.get("ports"))):
-            self._port(port, self._path("ports", str(at)))
         for section in ("secrets", "configs"):
             for item in items(service.get(section)):
                 if isinstance(item, Map):
@@ -208,11 +186,7 @@ class _Service:
             path = ("volumes", str(at))
             if text(mount.get("type")) == "volume" and text(source):
                 self._defined("volumes", source, path)
-            if text(mount.get("type")) == "bind" and source is None:
-                self._report.error("missing-key", 'a bind mount needs "source"', mount.span, self._path(*path))
-            if target is None:
-                self._report.error("missing-key", 'a mount needs "target"', mount.span, self._path(*path))
-            else:
+            if target is not None:
                 self._mounted_once(text(target), target, taken, path)
 
     def _mounted_once(self, folder: str, node: Node, taken: set[str], path: tuple[str, ...]) -> None:
@@ -286,15 +260,3 @@ class _Service:
         if counts and isinstance(counts[0].value, int) and counts[0].value > 1 and text(service.get("container_name")):
             message = 'a "container_name" names one container, so there cannot be several'
             self._report.error("bad-value", message, service.key_span("container_name"), self._path("container_name"))
-
-    def _port(self, port: Node, path: Path) -> None:
-        if not isinstance(port, Map):
-            return
-        if port.get("target") is None and not self._report.told((*path, "target")):
-            self._report.error("missing-key", 'a port needs "target"', port.span, path)
-        address = port.get("host_ip")
-        if address is not None and text(address):
-            try:
-                ipaddress.ip_address(text(address).partition("%")[0])
-            except ValueError:
-                self._report.error("bad-port", f"{quote(address)} is no IP address", address.span, (*path, "host_ip"))

@@ -17,7 +17,7 @@ from stackd.compose.goyaml import go_sorted, sorted_deeply
 from stackd.compose.interpolate import to_bool
 from stackd.compose.report import Report, quote
 from stackd.compose.scalars import go_text
-from stackd.compose.tree import Json, Map, Node, Path, Scalar, Seq, is_null
+from stackd.compose.tree import EXTENSIONS, Json, Map, Node, Path, Scalar, Seq, is_null
 from stackd.compose.units import float32, go_duration, parse_bytes, parse_duration
 from stackd.compose.words import shell_words
 
@@ -61,7 +61,7 @@ def struct(node: Map, fields: tuple[Field, ...], place: Place, *, closed: bool =
         value = one.empty if item is None or absent else one.decoder(item, place.under(one.name))
         if place.whole and one.always and (value in (None, {}) or (absent and isinstance(value, dict))):
             continue
-        if one.always or (not absent and (one.keep or not _zero(value))):
+        if one.always or (not absent and ((one.keep and value is not None) or not _zero(value))):
             out[one.name if place.whole else one.shown or one.name] = value
     if place.whole and not closed:
         extensions = [key for key in node.entries if key.startswith("x-")]
@@ -98,10 +98,13 @@ def table(item: Decoder) -> Decoder:
     def decode(node: Node, place: Place) -> Json:
         if not isinstance(node, Map):
             return {}
-        return {
-            key: None if is_null(one := node.entries[key]) else item(one, place.under(key))
-            for key in in_order(node.entries, place)
-        }
+        out: dict[str, Json] = {}
+        for key in in_order(node.entries, place):
+            value = None if is_null(one := node.entries[key]) else item(one, place.under(key))
+            if key == EXTENSIONS and isinstance(value, dict):  # what it holds are no extensions of its own
+                value = {name: held for name, held in value.items() if not name.startswith("x-")}
+            out[key] = value
+        return out
 
     return decode
 
@@ -246,6 +249,8 @@ def health_test(node: Node, place: Place) -> Json:
 def hosts(node: Node, place: Place) -> Json:
     """HOST=IP texts, sorted; brackets of IPv6 addresses are dropped."""
     found: list[str] = []
+    if isinstance(node, Map | Seq) and not (node.entries if isinstance(node, Map) else node.items):
+        return None
     for name, value in _hosts(node, place):
         bare = value[1:-1] if len(value) > 2 and value.startswith("[") and value.endswith("]") else value
         found.append(f"{name}={bare}")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field
 
-from stackd.compose.normalise import IMPLICIT, items, pairs, text
+from stackd.compose.expand import pairs
+from stackd.compose.normalise import IMPLICIT, items, text
 from stackd.compose.report import REDACTED, printable, printable_words, secret_key
 from stackd.compose.scalars import go_text
 from stackd.compose.tree import Map, Node, Scalar, Seq, any_secret

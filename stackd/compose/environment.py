@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackd.compose import dotenv
+from stackd.compose.expand import pairs
 from stackd.compose.interpolate import to_bool
-from stackd.compose.normalise import items, pairs, text
+from stackd.compose.normalise import items, text
 from stackd.compose.report import REDACTED, Report
 from stackd.compose.scalars import go_text
 from stackd.compose.template import Variables

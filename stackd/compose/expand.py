@@ -10,18 +10,22 @@ import posixpath
 from collections.abc import Callable
 
 from stackd.compose.report import REDACTED, Report, quote
+from stackd.compose.scalars import go_text
 from stackd.compose.short import ShortVolume, parse_device, parse_port, parse_volume
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, any_secret
 from stackd.errors import Span
 
 
-def expand(root: Map, report: Report) -> None:
-    """Bring every service and every top-level resource into its long form."""
+def expand(root: Map, report: Report, *, lenient: bool = False) -> None:
+    """Bring every service and every top-level resource into its long form.
+
+    `lenient`: what cannot be taken apart may have references left in it, so it stays short and nothing is said.
+    """
     services = root.get("services")
     if isinstance(services, Map):
         for name, service in services.entries.items():
             if isinstance(service, Map):
-                _Service(service, ("services", name), report).expand()
+                _Service(service, ("services", name), report, lenient).expand()
     for section in ("networks", "volumes", "secrets", "configs"):
         table = root.get(section)
         if isinstance(table, Map):
@@ -57,19 +61,15 @@ def _external(resource: Map, path: Path, report: Report) -> None:
 class _Service:
     """The expansion of one service."""
 
-    def __init__(self, service: Map, path: Path, report: Report) -> None:
-        self._service, self._path, self._report = service, path, report
+    def __init__(self, service: Map, path: Path, report: Report, lenient: bool) -> None:
+        self._service, self._path, self._report, self._lenient = service, path, report, lenient
 
     def expand(self) -> None:
         service = self._service
-        build = service.get("build")
-        if isinstance(build, Scalar):
+        if isinstance(build := service.get("build"), Scalar):
             service.entries["build"] = _fields(build, context=build.value)
-        secrets = build.get("secrets") if isinstance(build, Map) else None
-        if isinstance(secrets, Seq):
-            secrets.items = [
-                _fields(one, source=one.value) if isinstance(one, Scalar) else one for one in secrets.items
-            ]
+        elif isinstance(build, Map):
+            _build(build)
         for key in ("networks", "models"):
             node = service.get(key)
             if isinstance(node, Seq):
@@ -96,13 +96,8 @@ class _Service:
         hooks = service.get("pre_start")
         for at, hook in enumerate(hooks.items if isinstance(hooks, Seq) else ()):
             if isinstance(hook, Map):
-                _Service(hook, (*self._path, "pre_start", str(at)), self._report).expand()
-        develop = service.get("develop")
-        watch = develop.get("watch") if isinstance(develop, Map) else None
-        for trigger in watch.items if isinstance(watch, Seq) else ():
-            if isinstance(trigger, Map) and "x-initialSync" in trigger.entries:  # its name before it was one
-                trigger.entries.setdefault("initial_sync", trigger.entries["x-initialSync"])
-                trigger.drop("x-initialSync")
+                _Service(hook, (*self._path, "pre_start", str(at)), self._report, self._lenient).expand()
+        _triggers(service)
 
     def _depends_on(self) -> None:
         node = self._service.get("depends_on")
@@ -134,7 +129,6 @@ class _Service:
         if not isinstance(node, Seq):
             return
         items: list[Node] = []
-        whole = True
         for at, item in enumerate(node.items):
             if not isinstance(item, Scalar):
                 items.append(item)
@@ -146,12 +140,12 @@ class _Service:
                                 published=port.published or None, protocol=port.protocol)
                     )  # fmt: skip
             except ValueError as wrong:
+                if self._lenient and isinstance(item.value, str):
+                    return  # all of them stay as they are
                 self._report.error(
                     "bad-port", f"{quote(item)} {_why(wrong, item)}", item.span, (*self._path, "ports", str(at))
                 )
-                whole = False
-        if whole:  # else as written: what is wrong may be a reference that is left in it
-            node.items = items
+        node.items = items
 
     def _volumes(self) -> None:
         node = self._service.get("volumes")
@@ -166,9 +160,12 @@ class _Service:
             try:
                 volume = parse_volume(str(item.value))
             except ValueError as wrong:
-                self._report.error("bad-volume", f"{quote(item)} {_why(wrong, item)}", item.span, path)
+                if not self._lenient:
+                    self._report.error("bad-volume", f"{quote(item)} {_why(wrong, item)}", item.span, path)
                 items.append(item)
                 continue
+            if self._lenient:
+                volume.drive, volume.unknown = False, []
             if volume.drive and not volume.bind:
                 message = f"{quote(item)} reads as a Windows drive and names no volume; use a longer name"
                 self._report.warning("drive-letter", message, item.span, path)
@@ -189,11 +186,51 @@ class _Service:
             try:
                 source, target, permissions = parse_device(str(item.value))
             except ValueError as wrong:
+                if self._lenient:
+                    node.items[at] = _fields(item, source="", target="", permissions="rwm")
+                    continue
                 self._report.error(
                     "bad-device", f"{quote(item)} {_why(wrong, item)}", item.span, (*self._path, "devices", str(at))
                 )
                 continue
             node.items[at] = _fields(item, source=source, target=target, permissions=permissions)
+
+
+def _build(build: Map) -> None:
+    _each(build, "secrets", lambda node: _fields(node, source=node.value))
+    for key in ("provenance", "sbom"):
+        node = build.get(key)
+        if isinstance(node, Scalar) and not isinstance(node.value, str):
+            build.entries[key] = Scalar(go_text(node.value), node.span, node.secret)
+    for key in ("ssh", "additional_contexts"):
+        if isinstance(node := build.get(key), Seq):
+            build.entries[key] = pairs(node)
+
+
+def pairs(node: Node) -> Map:
+    """NAME=VALUE texts as a mapping; a name alone has no value."""
+    if isinstance(node, Map):
+        return node
+    found = Map({}, node.span)
+    for item in node.items if isinstance(node, Seq) else ():
+        if isinstance(item, Scalar):
+            name, equals, value = str(item.value).partition("=")
+            found.put(name, Scalar(value if equals else None, item.span, item.secret), item.span)
+    return found
+
+
+def _triggers(service: Map) -> None:
+    develop = service.get("develop")
+    watch = develop.get("watch") if isinstance(develop, Map) else None
+    for trigger in watch.items if isinstance(watch, Seq) else ():
+        if not isinstance(trigger, Map):
+            continue
+        if "x-initialSync" in trigger.entries:  # its name before it was one
+            trigger.entries.setdefault("initial_sync", trigger.entries["x-initialSync"])
+            trigger.drop("x-initialSync")
+        for key in ("ignore", "include"):
+            if isinstance(node := trigger.get(key), Scalar):
+                trigger.entries[key] = Seq([node], node.span)
 
 
 def _each(owner: Map, key: str, long: Callable[[Scalar], Map]) -> None:
@@ -229,7 +266,7 @@ def _volume(volume: ShortVolume, origin: Scalar) -> Map:
         origin,
         type="bind" if volume.bind else "volume",
         source=volume.source or None,
-        target=clean_path(volume.target),
+        target=clean_path(volume.target) if volume.target else None,
         read_only=True if volume.read_only else None,
     )
     if volume.bind or volume.propagation or volume.selinux:
@@ -237,7 +274,7 @@ def _volume(volume: ShortVolume, origin: Scalar) -> Map:
         bind.entries["create_host_path"] = Scalar(True, span)
         out.entries["bind"] = bind
     # A text of one or two characters takes a shorter way through compose's parser and gets no options.
-    if (not volume.bind and len(str(origin.value)) > 2) or volume.nocopy:
+    if (not volume.bind and len(str(origin.value).encode("utf-8", "surrogatepass")) > 2) or volume.nocopy:
         out.entries["volume"] = Map({"nocopy": Scalar(True, span)} if volume.nocopy else {}, span)
     return out
 

@@ -145,7 +145,7 @@ class _Extending:
                 merge.reset(root, forgotten)
                 root = merge.merge(root, tree, self._report)
             unique(root)
-            expand(root, self._report)
+            expand(root, self._report, lenient=self._assembly.lenient)
         services = root.get("services") if root is not None else None
         if root is None or not isinstance(services, Map):
             if file in self._assembly.reader.asked and self._assembly.reader.asked[file] is not None:

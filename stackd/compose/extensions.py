@@ -11,9 +11,8 @@ from stackd.compose import rules
 from stackd.compose.report import Report
 from stackd.compose.scalars import go_text
 from stackd.compose.schema import Either, ListOf, Record, Rule, Table
-from stackd.compose.tree import Map, Node, Path, Scalar, Seq
+from stackd.compose.tree import EXTENSIONS, Map, Node, Path, Scalar, Seq
 
-NAME = "#extensions"
 _REFUSING = ("storage_opt", "extra_hosts")
 _NAMED = frozenset(("services", "volumes", "networks", "secrets", "configs"))
 
@@ -59,7 +58,7 @@ def _fold(node: Map, path: Path, report: Report) -> None:
         tell("extension-name", message, node.key_span(name), (*path, name))
         extras.put(name, node.entries[name], node.key_span(name))
         node.drop(name)
-    node.put(NAME, extras, extras.span)
+    node.put(EXTENSIONS, extras, extras.span)
 
 
 def printed(node: Node) -> str:

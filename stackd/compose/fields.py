@@ -7,6 +7,8 @@ What this module does NOT do: decode.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stackd.compose.decode import (
     Field,
     anything,
@@ -96,8 +98,9 @@ _BUILD = (
     Field("args", pairs_or_null), Field("provenance", text), Field("sbom", text), Field("ssh", ssh_keys),
     Field("labels", pairs),
     Field("cache_from", texts), Field("cache_to", texts), Field("no_cache", boolean), Field("no_cache_filter", texts),
-    Field("additional_contexts", pairs), Field("pull", boolean), Field("extra_hosts", hosts), Field("isolation", text),
-    Field("network", text), Field("target", text), Field("secrets", many(record(_FILE_MOUNT))), Field("shm_size", size),
+    Field("additional_contexts", pairs), Field("pull", boolean), Field("extra_hosts", hosts, keep=True),
+    Field("isolation", text), Field("network", text), Field("target", text),
+    Field("secrets", many(record(_FILE_MOUNT))), Field("shm_size", size),
     Field("tags", texts), Field("ulimits", table(ulimit)), Field("platforms", texts), Field("privileged", boolean),
 )  # fmt: skip
 _HEALTH = (
@@ -120,14 +123,24 @@ BIND = (
     Field("selinux", text), Field("propagation", text), Field("create_host_path", boolean, keep=True),
     Field("recursive", text)
 )  # fmt: skip
-_MOUNT = (
-    Field("type", text), Field("source", text), Field("target", text), Field("read_only", boolean),
-    Field("consistency", text),
-    Field("bind", record(BIND), keep=True),
-    Field("volume", record((Field("labels", pairs), Field("nocopy", boolean), Field("subpath", text))), keep=True),
-    Field("tmpfs", record((Field("size", size), Field("mode", integer))), keep=True),
-    Field("image", record((Field("subpath", text),)), keep=True),
-)  # fmt: skip
+
+
+def _mounts(bind: tuple[Field, ...]) -> Field:
+    return Field("volumes", many(record((
+        Field("type", text), Field("source", text), Field("target", text), Field("read_only", boolean),
+        Field("consistency", text),
+        Field("bind", record(bind), keep=True),
+        Field("volume", record((Field("labels", pairs), Field("nocopy", boolean), Field("subpath", text))), keep=True),
+        Field("tmpfs", record((Field("size", size), Field("mode", integer))), keep=True),
+        Field("image", record((Field("subpath", text),)), keep=True),
+    ))))  # fmt: skip
+
+
+_VOLUMES = _mounts(BIND)
+_VOLUMES_BEFORE = _mounts(tuple(
+    replace(one, always=True, empty=False) if one.name == "create_host_path" else one for one in BIND
+))  # fmt: skip
+"""Nothing is assumed of what runs before a service, not even that folders are made."""
 _DEPENDENCY = (
     Field("condition", text),
     Field("restart", boolean),
@@ -167,7 +180,7 @@ _SERVICE: tuple[Field, ...] = (
     Field("env_file", env_files),
     Field("expose", texts),
     Field("extends", record((Field("file", text), Field("service", text))), keep=True),
-    Field("external_links", texts), Field("extra_hosts", hosts), Field("group_add", texts),
+    Field("external_links", texts), Field("extra_hosts", hosts, keep=True), Field("group_add", texts),
     Field("gpus", many(record(_DEVICE_REQUEST, closed=True))),
     Field("hostname", text),
     Field("healthcheck", record(_HEALTH), keep=True),
@@ -191,11 +204,16 @@ _SERVICE: tuple[Field, ...] = (
     Field("stop_grace_period", duration, keep=True), Field("stop_signal", text), Field("storage_opt", pairs),
     Field("sysctls", pairs), Field("tmpfs", texts), Field("tty", boolean), Field("ulimits", table(ulimit)),
     Field("use_api_socket", boolean), Field("user", text), Field("userns_mode", text), Field("uts", text),
-    Field("volumes", many(record(_MOUNT))), Field("volumes_from", texts), Field("working_dir", text),
+    _VOLUMES, Field("volumes_from", texts), Field("working_dir", text),
 )  # fmt: skip
 SERVICE: tuple[Field, ...] = (
     *_SERVICE,
-    Field("pre_start", many(record((*_SERVICE, Field("per_replica", boolean))))),
+    Field(
+        "pre_start",
+        many(
+            record((*(_VOLUMES_BEFORE if one is _VOLUMES else one for one in _SERVICE), Field("per_replica", boolean)))
+        ),
+    ),
     Field("post_start", many(record(_HOOK))),
     Field("pre_stop", many(record(_HOOK))),
 )

@@ -14,9 +14,9 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING
 
 from stackd.compose import dotenv, merge, rules
-from stackd.compose.normalise import items, services
+from stackd.compose.normalise import items, resolve_listed
 from stackd.compose.remote import is_remote, refuse
-from stackd.compose.report import quote
+from stackd.compose.report import Report, quote
 from stackd.compose.scalars import go_text
 from stackd.compose.schema import Context
 from stackd.compose.template import Variables
@@ -105,7 +105,8 @@ def _model(assembly: Assembly, entry: _Entry, place: Place) -> Map | None:
     variables = _variables(assembly, entry, folder, place)
     model = assembly.model(files, type(place)(folder, variables, place.chain))
     if model is not None:
-        _environment(model, variables)
+        resolve_listed(model, variables, (("secrets", "x-#value"),) if assembly.lenient else ())
+        _configs(model, variables, report)
     return model
 
 
@@ -134,15 +135,14 @@ def _variables(assembly: Assembly, entry: _Entry, folder: File, place: Place) ->
     return Variables(place.variables.shown, {**found, **place.variables.hidden})
 
 
-def _environment(model: Map, variables: Variables) -> None:
-    """A name listed without a value takes the variable that the included definition sees."""
-    for _, service in services(model):
-        node = service.get("environment")
-        for at, item in enumerate(items(node)):
-            if isinstance(node, Seq) and isinstance(item, Scalar) and isinstance(item.value, str):
-                given = variables.find(item.value)
-                if given is not None:
-                    node.items[at] = Scalar(f"{item.value}={given[0]}", item.span, item.secret or given[1])
+def _configs(model: Map, variables: Variables, report: Report) -> None:
+    """The real one looks such a variable up in the included file, and then finds the config to be given twice."""
+    table = model.get("configs")
+    for name, config in table.entries.items() if isinstance(table, Map) else ():
+        node = config.get("environment") if isinstance(config, Map) else None
+        if isinstance(node, Scalar) and isinstance(node.value, str) and variables.find(node.value) is not None:
+            message = f'docker compose takes the config "{name}" from no variable in an included file'
+            report.error("bad-value", message, node.span, ("configs", name, "environment"), 'use "file" or "content"')
 
 
 def _take(assembly: Assembly, imported: Map, tree: Map, forgotten: Iterable[Path]) -> None:

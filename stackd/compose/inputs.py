@@ -28,7 +28,8 @@ class StackInputs:
     to enable; `default_restart` the policy of a service that says nothing. `shell`: `env` is a person's own, as docker
     compose sees it, so an unset variable only warns, wherever it stands. `explicit`: the files were named by a person,
     so COMPOSE_FILE does not count. `name`: the project's, before any that a file gives; `services` the only ones
-    wanted, with what they need; the last five leave a step out when false, for display only.
+    wanted, with what they need; the last seven leave a step out when false, for display only: not `decoded` is the
+    tree as it is written, of which no project is made, not `checked` one that may hold anything.
     """
 
     folder: Path
@@ -42,6 +43,8 @@ class StackInputs:
     name: str = ""
     services: tuple[str, ...] = ()
     interpolate: bool = True
+    decoded: bool = True
+    checked: bool = True
     normal: bool = True
     consistent: bool = True
     env_files_merged: bool = True

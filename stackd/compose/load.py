@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackd.compose import dotenv, fields, profiles, rules
+from stackd.compose import alone, dotenv, fields, profiles, rules
 from stackd.compose.assemble import Assembly, Place
 from stackd.compose.check import check
 from stackd.compose.decode import Place as At
@@ -25,7 +25,7 @@ from stackd.compose.files import file_mounts
 from stackd.compose.hash import shown_binds
 from stackd.compose.inputs import StackInputs, choose, stack_inputs
 from stackd.compose.labels import resolve_labels
-from stackd.compose.normalise import items, look_up, normalise, services, text
+from stackd.compose.normalise import items, look_up, normalise, resolve_listed, services, spell_out, text
 from stackd.compose.refusals import refusals
 from stackd.compose.report import Report
 from stackd.compose.restart import Asked, restart_policy
@@ -33,7 +33,7 @@ from stackd.compose.schema import Context
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Json, Map, Scalar
 from stackd.compose.typed import Source, network_spec, service_spec, volume_spec
-from stackd.errors import Severity, Span
+from stackd.errors import Span
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.spec import Loaded, Project, ServiceSpec
 
@@ -46,9 +46,6 @@ _SECTIONS = {
     "configs": fields.FILE_OBJECT,
     "models": fields.MODEL,
 }
-
-_UNRESOLVED = frozenset(("bad-port", "bad-volume", "drive-letter", "unknown-option"))
-"""What a short text may seem to be while references are left in it."""
 
 
 @dataclass(slots=True)
@@ -77,7 +74,10 @@ def load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, s
 def _begun(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str], report: Report) -> _Load:
     reader = Reader(read, report, {})
     home = env.get("HOME", "")
-    assembly = Assembly(reader, report, home, inputs.shell, inputs.interpolate, inputs.paths_resolved)
+    lenient = not (inputs.interpolate or inputs.decoded)
+    assembly = Assembly(
+        reader, report, home, inputs.shell, inputs.interpolate, inputs.paths_resolved, lenient, inputs.checked
+    )
     return _Load(inputs, env, report, reader, assembly)
 
 
@@ -103,7 +103,9 @@ def resolve(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str
     root = _definition(state)
     left_out: frozenset[str] = frozenset()
     project, named = None, frozenset[str]()
-    if root is not None and inputs.interpolate:
+    if root is not None and inputs.checked and not inputs.decoded:
+        alone.judge(root, report, paths_resolved=inputs.paths_resolved)
+    if root is not None and inputs.decoded:
         named = frozenset(
             text(item) for _, service in services(root) for item in items(service.get("profiles")) if text(item)
         )
@@ -111,10 +113,9 @@ def resolve(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str
         project = _specs(state, root, left_out) if inputs.normal and not report.failed else None
         for name, service in services(root) if not inputs.normal else ():
             struct(service, fields.SERVICE, At(("services", name), report))
-    told = tuple(one for one in report.all() if inputs.interpolate or one.code not in _UNRESOLVED)
-    if any(one.severity is Severity.ERROR for one in told):
+    if report.failed:
         root = project = None
-    loaded = Loaded(project, told, tuple(state.reader.asked))
+    loaded = Loaded(project, report.all(), tuple(state.reader.asked))
     return Resolved(loaded, root, state.name, state.variables, left_out, named)
 
 
@@ -176,13 +177,19 @@ def _definition(state: _Load) -> Map | None:
 
 def _completed(state: _Load, root: Map) -> None:
     """What a definition leaves unsaid, unless it is asked for as it is."""
-    fold(root, state.report)
-    known = state.variables if state.inputs.interpolate else None
+    decoded = state.inputs.decoded
+    if not state.inputs.checked:
+        alone.shaped(root, state.report, paths_resolved=state.inputs.paths_resolved)
+    if decoded:
+        fold(root, state.report)
+    else:
+        spell_out(root)
+        resolve_listed(root, state.variables, (("secrets", "x-#value"), ("configs", "content")))
     if state.inputs.normal:
-        normalise(root, state.name, known)
+        normalise(root, state.name, state.variables, decoded=decoded)
         root.put("name", Scalar(state.name, root.span))
     else:
-        look_up(root, known)
+        look_up(root, state.variables, decoded=decoded)
 
 
 def _variables(state: _Load) -> None:
@@ -232,8 +239,11 @@ def _name(state: _Load, roots: list[Map]) -> None:
         if not state.name:
             message = "no project name can be made of the folder's name; give the file a name:"
             state.report.error("bad-project-name", message, place)
-    shown = {**state.variables.shown, "COMPOSE_PROJECT_NAME": state.name}
-    state.variables = Variables(shown, state.variables.hidden)
+    named = {"COMPOSE_PROJECT_NAME": state.name}
+    if state.inputs.decoded:
+        state.variables = Variables({**state.variables.shown, **named}, state.variables.hidden)
+    else:
+        state.variables = Variables(named)  # docker compose knows no other here
 
 
 def _given_name(state: _Load, written: str, place: Span) -> str:
@@ -261,6 +271,7 @@ def _left_out(state: _Load, root: Map) -> frozenset[str]:
     given = (found[0] if found else "").split(",") if not (inputs.shell and inputs.profiles) else []
     enabled = {*inputs.profiles, *(part.strip() for part in given if part.strip())}
     left_out = profiles.inactive(root, enabled)
+    alone.judge(root, report, paths_resolved=inputs.paths_resolved)
     if inputs.consistent:
         check(root, left_out, report)
     refusals(root, left_out, state.report)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from stackd.compose.report import Report
 from stackd.compose.scalars import go_text
-from stackd.compose.tree import Map, Node, Path, Scalar, Seq, is_null, kind, matches
+from stackd.compose.tree import EXTENSIONS, Map, Node, Path, Scalar, Seq, is_null, kind, matches
 from stackd.compose.unique import has_keys
 
 _Merger: TypeAlias = "Callable[[Node, Node, Path, Report], Node]"
@@ -154,6 +154,8 @@ def _sequence(node: Node) -> list[Node]:
             found: list[Node] = []
             for key in sorted(node.entries):
                 item = node.entries[key]
+                if isinstance(item, Map) and key == EXTENSIONS:  # among other names, its own are names like them
+                    found += _sequence(item)
                 values = item.items if isinstance(item, Seq) else [item]
                 for value in values:
                     if isinstance(value, Scalar):

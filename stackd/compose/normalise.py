@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stackd.compose.before import inherit
-from stackd.compose.expand import clean_path
+from stackd.compose.expand import clean_path, pairs
 from stackd.compose.interpolate import to_bool
 from stackd.compose.remote import is_remote
 from stackd.compose.template import Variables
@@ -47,20 +47,23 @@ def paths(root: Map, folder: str, home: str) -> None:
     _top_paths(root, around)
 
 
-def normalise(root: Map, name: str, variables: Variables | None) -> None:
-    """Complete the settled tree of the project `name` in place; without `variables` references stay as written."""
+def normalise(root: Map, name: str, variables: Variables, *, decoded: bool = True) -> None:
+    """Complete the settled tree of the project `name` in place. Not `decoded`: a list of NAME=VALUE stays a list."""
     _networks(root)
     for _, service in services(root):
-        _service(service, variables)
+        _service(service, variables, decoded)
     _names(root, name)
 
 
-def look_up(root: Map, variables: Variables | None) -> None:
-    """The one thing that is done even where nothing is to be completed: names without value take their variable."""
+def look_up(root: Map, variables: Variables, *, decoded: bool = True) -> None:
+    """What is done even where nothing is to be completed: names without value take their variable, but those of a
+    mapping that is not `decoded`.
+    """
     for _, service in services(root):
-        if "environment" in service.entries:
-            service.entries["environment"] = _looked_up(service.entries["environment"], variables, keep=True)
-    for section in ("networks", "volumes", "secrets", "configs") if variables is not None else ():
+        node = service.get("environment")
+        if node is not None and (decoded or isinstance(node, Seq)):
+            service.entries["environment"] = _looked_up(node, variables, keep=True, decoded=decoded)
+    for section in ("networks", "volumes", "secrets", "configs") if decoded else ():
         table = root.get(section)
         for key, resource in table.entries.items() if isinstance(table, Map) else ():
             if is_null(resource) and isinstance(table, Map):
@@ -98,7 +101,7 @@ def _defaults(service: Map) -> None:
         if isinstance(port, Map):
             _default(port, "protocol", "tcp")
             _default(port, "mode", "ingress")
-    for request in [*items(service.get("gpus")), *items(_reserved(service))]:
+    for request in [*items(service.get("gpus")), *items(reserved(service))]:
         if isinstance(request, Map) and "device_ids" not in request.entries:
             _default(request, "count", "all")
     for secret in items(service.get("secrets")):
@@ -106,7 +109,8 @@ def _defaults(service: Map) -> None:
             _default(secret, "target", f"/run/secrets/{text(secret.get('source'))}")
 
 
-def _reserved(service: Map) -> Node | None:
+def reserved(service: Map) -> Node | None:
+    """The devices that a service reserves."""
     node: Node | None = service
     for key in ("deploy", "resources", "reservations", "devices"):
         node = node.get(key) if isinstance(node, Map) else None
@@ -139,14 +143,12 @@ def _paths(service: Map, around: _Around) -> None:
         context = text(build.get("context"))
         if "://" not in context and not context.startswith((*_REMOTE, "service:")):
             _resolve(build, "context", around)
-        if "ssh" in build.entries:
-            build.entries["ssh"] = keys = pairs(build.entries["ssh"])
+        keys, table = build.get("ssh"), build.get("additional_contexts")
+        if isinstance(keys, Map):
             for key in keys.entries:
                 _resolve(keys, key, around)
-        contexts = build.get("additional_contexts")
-        if contexts is not None:
-            build.entries["additional_contexts"] = table = pairs(contexts)
-            for key, item in table.entries.items():
+        if isinstance(table, Map):
+            for key, item in list(table.entries.items()):
                 if "://" not in text(item) and not text(item).startswith((*_REMOTE, "service:")):
                     _resolve(table, key, around)
     for env_file in items(service.get("env_file")):
@@ -210,7 +212,7 @@ def _networks(root: Map) -> None:
         _default(table, "default", None)
 
 
-def _service(service: Map, variables: Variables | None) -> None:
+def _service(service: Map, variables: Variables, decoded: bool) -> None:
     if text(service.get("pull_policy")) == "if_not_present":
         service.entries["pull_policy"] = Scalar("missing", service.entries["pull_policy"].span)
     build = service.get("build")
@@ -218,9 +220,9 @@ def _service(service: Map, variables: Variables | None) -> None:
         if is_null(build.get("dockerfile")) and is_null(build.get("dockerfile_inline")):
             build.entries["dockerfile"] = Scalar("Dockerfile", build.span)
         if "args" in build.entries:
-            build.entries["args"] = _looked_up(build.entries["args"], variables, keep=False)
-    if "environment" in service.entries:
-        service.entries["environment"] = _looked_up(service.entries["environment"], variables, keep=True)
+            build.entries["args"] = _looked_up(build.entries["args"], variables, keep=False, decoded=decoded)
+    if (node := service.get("environment")) is not None:
+        service.entries["environment"] = _looked_up(node, variables, keep=True, decoded=decoded)
     deploy, scale = service.get("deploy"), service.get("scale")
     if isinstance(deploy, Map) and isinstance(scale, Scalar) and is_null(deploy.get("replicas")):
         deploy.entries["replicas"] = Scalar(scale.value, scale.span)
@@ -233,32 +235,54 @@ def _service(service: Map, variables: Variables | None) -> None:
     _implied(service)
 
 
-def _looked_up(node: Node, variables: Variables | None, *, keep: bool) -> Node:
-    """A table in which a name without value takes the project's variable of that name. None: as it is written."""
-    if variables is None and isinstance(node, Seq):
-        return Seq([item for item in node.items if keep or "=" in text(item)], node.span)
-    found = pairs(node)
-    for name, item in list(found.entries.items()):
+def _looked_up(node: Node, variables: Variables, *, keep: bool, decoded: bool) -> Node:
+    """A table in which a name without value takes the project's variable of that name."""
+    if not decoded and isinstance(node, Seq):
+        found = [_assigned(item, variables) for item in node.items]
+        return Seq([item for item in found if keep or "=" in text(item)], node.span)
+    table = pairs(node)
+    for name, item in list(table.entries.items()):
         if not is_null(item):
             continue
-        given = variables.find(name) if variables is not None else None
+        given = variables.find(name)
         if given is not None:
-            found.entries[name] = Scalar(given[0], item.span, given[1])
+            table.entries[name] = Scalar(given[0], item.span, given[1])
         elif not keep:
-            found.drop(name)
-    return found
+            table.drop(name)
+    return table
 
 
-def pairs(node: Node) -> Map:
-    """NAME=VALUE texts as a mapping; a name alone has no value."""
-    if isinstance(node, Map):
-        return node
-    found = Map({}, node.span)
-    for item in items(node):
-        if isinstance(item, Scalar):
-            name, equals, value = str(item.value).partition("=")
-            found.put(name, Scalar(value if equals else None, item.span, item.secret), item.span)
-    return found
+def _assigned(item: Node, variables: Variables) -> Node:
+    """NAME=VALUE of a name that is a variable's."""
+    given = variables.find(text(item)) if "=" not in text(item) else None
+    return item if given is None else Scalar(f"{text(item)}={given[0]}", item.span, given[1])
+
+
+def spell_out(root: Map) -> None:
+    """Say of every bind mount that its folder is made: whoever shows the tree as it is shows this, too."""
+    for _, service in services(root):
+        for mount in items(service.get("volumes")):
+            bind = mount.get("bind") if isinstance(mount, Map) else None
+            if isinstance(bind, Map):
+                _default(bind, "create_host_path", True)
+
+
+def resolve_listed(root: Map, variables: Variables, held: tuple[tuple[str, str], ...] = ()) -> None:
+    """A name listed without a value, as the file that it is in sees it: what includes that one may see another.
+
+    `held`: sections whose resources keep what their variable is, and the key for it.
+    """
+    for _, service in services(root):
+        node = service.get("environment")
+        if isinstance(node, Seq):
+            node.items = [_assigned(item, variables) for item in node.items]
+    for section, key in held:
+        table = root.get(section)
+        for resource in table.entries.values() if isinstance(table, Map) else ():
+            node = resource.get("environment") if isinstance(resource, Map) else None
+            given = variables.find(text(node)) if node is not None else None
+            if given is not None and isinstance(resource, Map):
+                resource.entries[key] = Scalar(given[0], resource.span, True)
 
 
 def _implied(service: Map) -> None:

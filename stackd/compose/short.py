@@ -8,9 +8,11 @@ What this module does NOT do: trees and positions (`expand`).
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 
 _PROPAGATION = frozenset(("rprivate", "private", "rshared", "shared", "rslave", "slave"))
+_VOLUME_MARK = re.compile(r"\$\{|[}:]")
 _PORT_WANTED = "wants [HOST_IP:][HOST_PORT:]CONTAINER_PORT[/PROTOCOL], ports from 0 to 65535"
 
 
@@ -99,36 +101,42 @@ def parse_volume(text: str) -> ShortVolume:
     out = ShortVolume()
     if not text:
         raise ValueError("is empty, wants SOURCE:TARGET or TARGET")
-    if len(text) <= 2:
+    if len(text.encode("utf-8", "surrogatepass")) <= 2:
         out.target = text
         return out
     parts = _sections(text, out)
-    if any(not part for part in parts):
+    if any(part == "" for part in parts):
         raise ValueError("has nothing between two colons")
     if len(parts) > 3:
         raise ValueError("has too many colons, wants SOURCE:TARGET[:OPTIONS]")
     if len(parts) == 1:
-        out.target = parts[0]
+        out.target = parts[0] or ""
     else:
-        out.source, out.target = parts[0], parts[1]
-    for option in parts[2].split(",") if len(parts) == 3 else ():
+        out.source, out.target = parts[0] or "", parts[1] or ""
+    for option in (parts[2] or "rw").split(",") if len(parts) == 3 else ():
         _option(option, out)
     out.bind = is_path(out.source)
     return out
 
 
-def _sections(text: str, out: ShortVolume) -> list[str]:
-    """Split at colons; one letter before a colon is a Windows drive and does not split."""
-    parts: list[str] = [""]
-    for char in text:
-        if char != ":":
-            parts[-1] += char
-        elif len(parts[-1]) == 1 and parts[-1].isalpha():
-            parts[-1] += char
+def _sections(text: str, out: ShortVolume) -> list[str | None]:
+    """Split at colons; one letter before a colon is a Windows drive and does not split, nor does one between `${` and
+    its `}`. None is a last section in which a reference begins and does not end: it counts as if it were not there.
+    """
+    parts: list[str | None] = []
+    begin, within = 0, 0
+    for found in _VOLUME_MARK.finditer(text):
+        at = found.start()
+        if found.group() == "${":
+            within += 1
+        elif found.group() == "}":
+            within -= within > 0
+        elif at - begin == 1 and text[begin].isalpha():
             out.drive = True
-        else:
-            parts.append("")
-    return parts
+        elif not within:
+            parts.append(text[begin:at])
+            begin = at + 1
+    return [*parts, None if within else text[begin:]]
 
 
 def _option(option: str, out: ShortVolume) -> None:

@@ -71,6 +71,9 @@ class Map:
 
 Node: TypeAlias = "Scalar | Seq | Map"
 
+EXTENSIONS = "#extensions"
+"""The name under which docker compose keeps what it takes for extension fields."""
+
 Path: TypeAlias = "tuple[str, ...]"
 """Where a node stands in the document; an item of a list is its index as text."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -23,8 +24,15 @@ APART = {
 ONLY_WHOLE = frozenset(("container-name-twice",))
 """Cases that docker compose refuses to print, but takes lists and hashes from; stackd refuses them altogether."""
 CASES = [folder for folder in folders() if not folder.name.startswith(tuple(APART))]
+PAIRED = (
+    ("--no-interpolate",), ("--no-normalize",), ("--hash", "*"), ("--services",), ("--variables",), ("--images",),
+    ("--profile", "*"), ("--format", "json"),
+)  # fmt: skip
+WRITTEN = ("written-", "pre-start-", "extra-hosts-", "include-", "volumes-long", "ports-")
 UNORDERED = ("--services", "--images", "--volumes", "--networks", "--models", "--environment")
 """What the real one prints in the order of a Go map, which is another one every time."""
+LEFT_IN = (("--no-interpolate", "--format", "json"), ("--no-interpolate", "--hash", "*"))
+"""References stay in what is shown, and in what is made a project of as well."""
 STEPS = ("--no-normalize", "--no-consistency", "--no-path-resolution", "--no-env-resolution")
 
 FILES = """\
@@ -137,6 +145,26 @@ def test_what_has_no_order_is_the_same_but_sorted(project: Path, word: str) -> N
 def test_the_words_mean_the_same(project: Path, words: tuple[str, ...]) -> None:
     ours, real = both(project, *words)
     assert (ours.code, ours.out) == (real.code, real.out), (ours.err, real.err)
+
+
+@pytest.mark.parametrize(("one", "other"), [*itertools.combinations(PAIRED, 2)], ids=" ".join)
+def test_two_words_mean_together_what_they_mean_there(
+    project: Path, one: tuple[str, ...], other: tuple[str, ...]
+) -> None:
+    before = ("--profile", "*") if ("--profile", "*") in (one, other) else ()
+    words = (word for part in (one, other) if part != before for word in part)
+    ours, real = both(project, *before, "config", *words)
+    assert (ours.code, lines(ours.out)) == (real.code, lines(real.out)), (ours.err, real.err)
+
+
+@pytest.mark.parametrize(
+    "folder", [one for one in CASES if one.name.startswith(WRITTEN)], ids=lambda folder: folder.name
+)
+def test_what_has_its_references_left_in_it_is_that_of_docker_compose(folder: Path) -> None:
+    for words in LEFT_IN:
+        ours, real = both(folder, *words)
+        crashed = real.code == 2
+        assert (ours.code, ours.out) == (1 if crashed else real.code, real.out), (words, ours.err, real.err)
 
 
 @pytest.mark.parametrize(
