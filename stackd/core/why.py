@@ -39,6 +39,8 @@ _FOLLOWING = frozenset(
 """Reasons whose cause is another entry, further back."""
 _ELSEWHERE = frozenset((Why.DEPENDENCY_RESTARTED.value, Why.PARENT_REPLACED.value))
 _CALLS = ("container.", "image.")
+_LAST = "container.renamed"
+"""The last step of a replacement: the service may have been told as running before it."""
 _EVENTS = ("container.exited", "container.gone", "container.health")
 _SETTLED = frozenset(
     state.value
@@ -108,7 +110,10 @@ def _episode(service: ServiceName, entries: tuple[Happening, ...], view: View, d
             if _same_cause(entry, root):
                 found += between
                 between = []
-            elif _is_root(entry) or not _is_step(entry):
+            elif _is_removal_before(entry, root):
+                found += between
+                break
+            elif _is_root(entry) or _is_settled(entry):
                 break
             continue
         if elsewhere := _cause_elsewhere(entry, view):
@@ -121,9 +126,9 @@ def _episode(service: ServiceName, entries: tuple[Happening, ...], view: View, d
     return list(reversed(found))
 
 
-def _is_step(entry: Happening) -> bool:
-    """Whether an entry can stand between the steps of one plan: another step, or what it came to."""
-    return entry.type.startswith(_CALLS) and not _is_root(entry)
+def _is_removal_before(entry: Happening, root: Happening) -> bool:
+    """Whether it tells why a container was missing: somebody removed it."""
+    return entry.type == "container.gone" and dict(root.data).get("why") == Why.MISSING.value
 
 
 def _concerns(entry: Happening, service: ServiceName) -> bool:
@@ -159,8 +164,11 @@ def _same_cause(entry: Happening, root: Happening) -> bool:
 
 def _ends_an_older_tale(entry: Happening, found: list[Happening]) -> bool:
     """Whether an entry says that the service was settled, with something newer known that began after it."""
-    settled = entry.type == "service.state" and dict(entry.data).get("state") in _SETTLED
-    return settled and any(one.type.startswith(_CALLS) for one in found)
+    return _is_settled(entry) and any(one.type.startswith(_CALLS) and one.type != _LAST for one in found)
+
+
+def _is_settled(entry: Happening) -> bool:
+    return entry.type == "service.state" and dict(entry.data).get("state") in _SETTLED
 
 
 def _cause_elsewhere(entry: Happening, view: View) -> ServiceName | None:

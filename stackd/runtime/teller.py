@@ -13,6 +13,7 @@ from stackd.core.hands import held_by_hand
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, Health, ObservedContainer
+from stackd.model.plan import RemoveContainer
 from stackd.model.spec import RestartPolicy
 from stackd.model.view import Decision, Now, ServiceLedger, ServiceState, ServiceVerdict, View
 from stackd.runtime.history import History
@@ -42,6 +43,7 @@ class Teller:
         self._over: dict[ContainerId, ObservedContainer] = {}
         self._states: dict[ServiceName, tuple[ServiceState, str]] = {}
         self._troubles: dict[ServiceName, ServiceState] = {}
+        self._removing: set[ContainerId] = set()
         self._diagnostics: tuple[object, ...] = ()
 
     def tell(self, view: View, decision: Decision, now: Now) -> None:
@@ -55,12 +57,14 @@ class Teller:
                 self._tell_container(view, before, container)
         self._tell_ends(view, there, now)
         for identity, before in (self._containers or {}).items():
-            if identity not in there and before.live:
-                own = identity in view.condemned
+            if identity not in there and identity not in self._removing:
                 self._history.add(
-                    self._stack, before.service, "container.gone", f"{before.name} was removed",
-                    cause="own" if own else "foreign", container=identity, started_at=before.started_at,
+                    self._stack, before.service, "container.gone", f"{before.name} was removed by another hand",
+                    cause="foreign", container=identity, started_at=before.started_at,
                 )  # fmt: skip
+        ops = [step.op for step in decision.plan.steps]
+        self._removing &= there.keys()
+        self._removing |= {op.container for op in ops if isinstance(op, RemoveContainer)}
         known = self._containers or {}
         self._containers = {one: known.get(one, box) if box.state in _UNCLEAR else box for one, box in there.items()}
         self._evidence = view.evidence

@@ -214,3 +214,25 @@ def test_the_way_out_of_a_hold_of_what_runs_is_resume() -> None:
     answer = Tale(toy).why()
     assert "`stackd resume app web`" in answer.headline
     assert "`stackd resume app web`" in answer.next
+
+
+def test_a_replacement_that_was_seen_to_run_before_it_had_its_name_is_told_from_the_edit() -> None:
+    tale = replaced_by_an_edit(running())
+    tale.call("renamed", "renamed to app-web-1", "replaced", "it takes over the name of the one it replaces")
+    tale.add("service.state", "web is running", state="running")
+    answer = tale.why()
+    assert texts(answer, "edit") == [EDIT]
+    assert EDIT in answer.headline
+
+
+def test_what_was_made_again_is_told_from_its_removal_by_another_hand() -> None:
+    tale = Tale(running())
+    tale.call("created", "created app-web-1", "missing", "web has no container")
+    tale.add("service.state", "web is running", state="running")
+    tale.add("container.gone", "app-web-1 was removed by another hand", cause="foreign")
+    tale.add("service.state", "web is waiting: for the network", state="waiting")
+    tale.call("created", "created app-web-1", "missing", "web has no container")
+    tale.call("started", "started web", "needed", "it was created and has not run yet")
+    answer = tale.why()
+    assert answer.chain[0].text == "app-web-1 was removed by another hand"
+    assert len(texts(answer, "call")) == 2

@@ -22,6 +22,22 @@ def test_a_running_container_that_is_removed_by_force_is_told_whatever_is_seen_i
     teller.tell(toy.view(), toy.decide(), toy.now)
     (gone,) = [one for one in kept if one.type == "container.gone"]
     assert (gone.service, dict(gone.data)["cause"]) == ("web", "foreign")
+    assert gone.message.endswith("was removed by another hand")
+
+
+def test_what_has_ended_and_is_removed_by_another_hand_is_told_and_a_removal_of_ours_is_not() -> None:
+    told = Told(Toy(service("job"), service("web")).settle())
+    told.toy.crash("job", 0)
+    told.look()
+    told.toy.boxes = {key: box for key, box in told.toy.boxes.items() if box.service != "job"}
+    told.look()
+    assert [one.service for one in told.kept if one.type == "container.gone"] == ["job"]
+    told = Told(Toy(service("web")).settle())
+    told.toy.override(OverrideKind.STOPPED)
+    told.look()
+    told.heal()
+    assert not told.toy.boxes
+    assert not told.of("container.gone")
 
 
 class Told:
