@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _STDIN = Path("/dev/stdin")
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_FALSE = frozenset(("", "0", "f", "F", "FALSE", "false", "False"))
 
 
 class Definitions:
@@ -118,7 +119,10 @@ def _as_compose(asked: Asked, env: Mapping[str, str], wrong: Exit) -> StackInput
     folder = Path(asked.directory).absolute() if asked.directory else None
     named = asked.env_files or tuple(part for part in env.get("COMPOSE_ENV_FILES", "").split(",") if part)
     env_files = _env_files(named, wrong)
-    dotenv_too = not env_files and env.get("COMPOSE_DISABLE_ENV_FILE", "") not in _TRUE
+    disabled = env.get("COMPOSE_DISABLE_ENV_FILE", "")
+    if disabled not in _TRUE | _FALSE:
+        raise Stop(wrong, f'COMPOSE_DISABLE_ENV_FILE is "{disabled}", wants true or false')
+    dotenv_too = not env_files and disabled not in _TRUE
     first = folder or (_folder_of(_named(asked.files)) if asked.files else Path.cwd())
     before = [first / ".env"] if dotenv_too and (first / ".env").is_file() else []
     if asked.files:
@@ -153,6 +157,8 @@ def _env_files(names: tuple[str, ...], wrong: Exit) -> tuple[Path, ...]:
     for file in files:
         if not file.exists():
             raise Stop(wrong, f"couldn't find env file: {file}")
+        if file.is_dir():
+            raise Stop(wrong, f"the env file {file} is a directory")
     return files
 
 

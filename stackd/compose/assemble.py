@@ -18,7 +18,7 @@ from stackd.compose.normalise import settle
 from stackd.compose.report import Report, quote
 from stackd.compose.schema import Context
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, copied
+from stackd.compose.tree import Map, Node, copied, is_null
 from stackd.compose.unique import unique
 from stackd.errors import Span
 
@@ -85,7 +85,8 @@ class Assembly:
         if isinstance(tree, Map):
             return tree
         message = f"the file wants a mapping at its top level, found {quote(tree)}"
-        self.report.error("bad-type", message, tree.span)
+        hint = "remove the --- that begins an empty document, or write a mapping below it" if is_null(tree) else ""
+        self.report.error("bad-type", message, tree.span, hint=hint)
         return None
 
     def _laid(self, root: Map | None, tree: Map, forgotten: list[tuple[str, ...]], place: Place) -> Map:

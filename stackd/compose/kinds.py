@@ -43,15 +43,16 @@ COMMAND = Either(
     scalar=Leaf(frozenset(("string", "null")), "a string or a list of strings"),
     seq=PLAIN_TEXTS,
 )
-PAIRS = Either("a mapping or a list of NAME=VALUE", map=Table(ITEM), seq=TEXTS)
+_NOT_EMPTY = re.compile(".")
+PAIRS = Either("a mapping or a list of NAME=VALUE", map=Table(ITEM, _NOT_EMPTY), seq=TEXTS)
 OPTIONS = Table(WORD_OR_NUMBER)
 EXTRA_HOSTS = Either(
     "a mapping or a list of HOST=IP",
-    map=Table(Either("an address or a list of addresses", scalar=TEXT, seq=PLAIN_TEXTS)),
+    map=Table(Either("an address or a list of addresses", scalar=TEXT, seq=PLAIN_TEXTS), _NOT_EMPTY),
     seq=TEXTS,
 )
-SSH = Either("a mapping or a list of keys", map=Table(ITEM), seq=ListOf(KEY, unique=True))
-CONTEXTS = Either("a mapping or a list of NAME=PLACE", map=Table(TEXT), seq=ListOf(ASSIGNED, unique=True))
+SSH = Either("a mapping or a list of keys", map=Table(ITEM, _NOT_EMPTY), seq=ListOf(KEY, unique=True))
+CONTEXTS = Either("a mapping or a list of NAME=PLACE", map=Table(TEXT, _NOT_EMPTY), seq=ListOf(ASSIGNED, unique=True))
 STORAGE = Table(Leaf(frozenset(("string", "whole", "null")), "a string or a whole number"))
 PID_BEFORE = Leaf(frozenset(("string", "null")), "a string")
 INTEGER = Leaf(frozenset(("integer",)), "a whole number")

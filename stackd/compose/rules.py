@@ -83,7 +83,7 @@ VOLUME = Either(
             "volume": _record({"labels": PAIRS, "nocopy": BOOL, "subpath": TEXT}, later="labels subpath"),
             "tmpfs": _record({"size": Parsed(parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size",
             0)),
-                              "mode": NUMBER}),
+                              "mode": Leaf(frozenset(("number",)), "a mode like 0755, without quotes", 0)}),
             "image": _record({"subpath": TEXT}, later="subpath"),
         },
         "type",

@@ -8,6 +8,7 @@ What this module does NOT do: quoted scalars (always text) and tags.
 
 from __future__ import annotations
 
+import calendar
 import math
 import re
 
@@ -53,7 +54,8 @@ def resolve(text: str) -> Plain:
     whole = _int(plain)
     if whole is not None:
         return -0.0 if whole == 0 and plain[0] == "-" else whole
-    return float(plain) if _FLOAT.match(plain) else text
+    number = float(plain) if _FLOAT.match(plain) else math.inf
+    return number if math.isfinite(number) else text
 
 
 def _int(plain: str) -> int | None:
@@ -72,7 +74,12 @@ def _date(text: str) -> str | None:
     if found is None:
         return None
     year, month, day, hour, minute, second, fraction, zone = found.groups()
-    if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31 and int(hour or 0) < 24 and int(minute or 0) < 60):
+    if not (
+        1 <= int(month) <= 12
+        and 1 <= int(day) <= _days(int(year), int(month))
+        and int(hour or 0) < 24
+        and int(minute or 0) < 60
+    ):
         return None
     if zone is not None and " " in text:
         return None
@@ -82,6 +89,10 @@ def _date(text: str) -> str | None:
     date = Date(f"{day_text} {clock} {offset}")
     date.iso = f"{day_text}T{clock}{'Z' if zone in (None, 'Z') else zone}"
     return date
+
+
+def _days(year: int, month: int) -> int:
+    return calendar.monthrange(2000 if calendar.isleap(year) else 2001, month)[1]
 
 
 def go_text(value: Plain) -> str:

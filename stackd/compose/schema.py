@@ -234,6 +234,7 @@ class Table(Rule):
         for key, value in list(node.entries.items()):
             if self.pattern is not None and not self.pattern.search(key):
                 message = f'"{key}" is not a name; letters, digits, ".", "_" and "-" make one'
+                message = message if key else f"a name in {named(path)} is empty"
                 context.report.error("bad-name", message, node.key_span(key), (*path, key))
                 node.drop(key)
             elif not (self.free and key.startswith("x-")) and not self.item.check(value, (*path, key), context):

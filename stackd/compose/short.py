@@ -62,7 +62,9 @@ def _published(ports: tuple[int, int] | None, at: int, single: bool) -> str:
 
 def _address(text: str) -> None:
     try:
-        ipaddress.ip_address(text.split("%", 1)[0])
+        if "%" in text:  # a zone means nothing on another interface
+            raise ValueError
+        ipaddress.ip_address(text)
     except ValueError:
         wanted = _PORT_WANTED if ":" in text or text.isdigit() else f'wants an IP address in front, not "{text}"'
         raise ValueError(wanted) from None

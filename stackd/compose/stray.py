@@ -17,7 +17,7 @@ class Whole(Record):
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
         if isinstance(node, Map) and is_null(node.get("services")):
-            strays = [key for key, item in node.entries.items() if key not in self.fields and _looks_served(item)]
+            strays = [key for key, item in node.entries.items() if self._stray(key, item)]
             if strays:
                 message = (
                     f'"{strays[0]}" stands beside "services:", not below it'
@@ -28,6 +28,10 @@ class Whole(Record):
                 for key in (*strays, "services"):
                     node.drop(key)
         return super().check(node, path, context)
+
+    def _stray(self, key: str, node: Node) -> bool:
+        """Whether an entry looks like a service; a template in an extension field is none."""
+        return key not in self.fields and not key.startswith("x-") and _looks_served(node)
 
 
 def _looks_served(node: Node) -> bool:

@@ -1,18 +1,19 @@
 """YAML text to trees: libyaml's events, our own resolver, positions everywhere.
 
 Law: the dialect is go-yaml v4's as docker compose uses it (compose.md 4.6): scalars by `scalars.resolve`, duplicate
-keys are an error, an anchor may be given again (the later one counts), `<<` takes a mapping or a list of mappings, and
-a document that unfolds to more than 100 000 nodes is refused; extension fields at the top level stay folded, and may
-stand for a million. `!reset` and `!override` are noted by path, for the merge.
+keys are an error, an anchor may be given again (the later one counts) and holds to the end of the file, `<<` takes a
+mapping or a list of mappings, and a document that unfolds to more than 100 000 nodes is refused; extension fields at
+the top level stay folded, and may stand for a million. `!reset` and `!override` are noted by path, for the merge.
 What this module does NOT do: interpolate, or know any key of Compose.
 """
 
 from __future__ import annotations
 
+import base64
 import codecs
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
@@ -26,7 +27,11 @@ NODE_BUDGET = 100_000
 SHARED_BUDGET = 1_000_000
 DEPTH = 100
 _NOTED = ("!reset", "!override")
-_STR_TAGS = frozenset(("!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"))
+_CORE = "tag:yaml.org,2002:"
+_MERGE = f"{_CORE}merge"
+_LEFT_OUT = ("!reset", _MERGE)
+"""What go-yaml drops: also a value that is tagged as the key of a merge, as a plain `<<` is."""
+_SLASH = re.compile(r"(?:[^\\]|\\[^/])*\\/", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -60,7 +65,7 @@ class _Raw:
 
 
 def parse(data: bytes, file: str, report: Report) -> list[Document]:
-    """All documents of a file; [] after a diagnostic when the text is not YAML. Empty documents are left out."""
+    """All documents of a file; [] after a diagnostic when the text is not YAML, or nothing but comments."""
     body = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = body.decode("utf-8")
@@ -145,20 +150,20 @@ class _Builder:
         self._next: Callable[[], yaml.Event] = CParser(text).get_event  # type: ignore[assignment]
         self._file = file
         self._anchors: dict[str, _Raw | None] = {}
-        self._total = self._shared = 0
+        self._total = self._shared = self._unfolded = 0
         self._level = 0
         self._extension = False
+        self._text = text if "\\/" in text else ""
 
     def documents(self) -> list[Document]:
         found: list[Document] = []
         while not isinstance(event := self._next(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
-                self._anchors, self._total, self._shared = {}, 0, 0
+                self._total = self._shared = 0
                 raw = self._node(self._next())
-                document = Document(raw.node)
+                document = Document(Scalar(None, raw.node.span) if raw.tag == "!reset" else raw.node)
                 _note(raw, (), document)
-                if not (isinstance(raw.node, Scalar) and raw.node.value is None):
-                    found.append(document)
+                found.append(document)
         return found
 
     def _span(self, event: yaml.Event) -> Span:
@@ -209,12 +214,21 @@ class _Builder:
             self._spend(1 if self._shared <= SHARED_BUDGET else NODE_BUDGET, span)
         else:
             self._spend(raw.size, span)
+            self._unfolded += raw.size  # in all documents together: one may name what another made
+            self._spend(0 if self._unfolded <= NODE_BUDGET else NODE_BUDGET, span)
         self._deep(self._level + raw.depth, span)
         return raw
 
     def _scalar(self, event: yaml.ScalarEvent, span: Span) -> _Raw:
         tag = event.tag or ""
-        if not event.style and (event.implicit[0] or tag in ("!reset", "!override")):
+        if event.style == '"' and self._text and event.start_mark and event.end_mark:
+            odd = _SLASH.match(self._text[event.start_mark.index : event.end_mark.index])
+            if odd:  # libyaml knows this escape, go-yaml does not
+                message, hint = _SCALARS["found unknown escape character"]
+                raise _Refused("bad-yaml", message.format("\\/"), span, hint)
+        if event.value == "<<" and not event.style and not tag:
+            tag = _MERGE
+        elif not event.style and (event.implicit[0] or tag in ("!reset", "!override")):
             return _Raw(Scalar(resolve(event.value), span), tag)
         return _Raw(Scalar(_tagged(event.value, tag, span), span), tag)
 
@@ -223,7 +237,7 @@ class _Builder:
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             items.append(self._node(event))
         size = 1 + sum(item.size for item in items)
-        kept = [item.node for item in items if item.tag != "!reset"]
+        kept = [item.node for item in items if item.tag not in _LEFT_OUT]
         depth = 1 + max((item.depth for item in items), default=0)
         noted = any(item.noted or item.tag in _NOTED for item in items)
         return _Raw(Seq(kept, span), tag, items=items, size=size, depth=depth, noted=noted)
@@ -231,7 +245,7 @@ class _Builder:
     def _mapping(self, span: Span, tag: str) -> _Raw:
         pairs: list[tuple[str, Span, _Raw]] = []
         node = Map({}, span)
-        merged: list[_Raw] = []
+        merged: _Raw | None = None
         seen: dict[str | None, Span] = {}  # None: the merge key
         size = 1
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
@@ -240,35 +254,43 @@ class _Builder:
             value = self._node(self._next())
             self._extension = self._extension and self._level > 1
             size += value.size + 1
-            merges = key == "<<" and isinstance(event, yaml.ScalarEvent) and not event.style
+            merges = _merges(event)
             first = seen.setdefault(None if merges else key, place)
             if first is not place:
                 message = f'"{key}" stands here a second time (first in line {first.line})'
                 raise _Refused("duplicate-key", message, place)
             if merges:
-                merged.append(value)
+                merged = value
                 continue
             pairs.append((key, place, value))
-            if value.tag != "!reset":
+            if value.tag not in _LEFT_OUT:
                 node.put(key, value.node, place)
-        for value in merged:
-            self._merge(node, value, pairs)
+        if merged is not None:
+            self._merge(node, merged, pairs)
         depth = 1 + max((value.depth for _, _, value in pairs), default=0)
         noted = any(value.noted or value.tag in _NOTED for _, _, value in pairs)
         return _Raw(node, tag, pairs=pairs, size=size, depth=depth, noted=noted)
 
     def _key(self, event: yaml.Event) -> tuple[str, Span]:
         span = self._span(event)
+        if _merges(event):
+            return "<<", span
         raw = self._node(event)
         if not isinstance(raw.node, Scalar):
             raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}", span)
         if not isinstance(raw.node.value, str):
             hint = 'put the key in quotes; in a list write "- " in front'
             raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}", span, hint)
-        return (event.value if isinstance(event, yaml.ScalarEvent) else raw.node.value), span
+        written = isinstance(event, yaml.ScalarEvent) and raw.tag != f"{_CORE}binary"
+        return (event.value if written else raw.node.value), span  # type: ignore[attr-defined]
 
     def _merge(self, node: Map, value: _Raw, pairs: list[tuple[str, Span, _Raw]]) -> None:
-        """`<<`: what the mapping does not say itself comes from the merged ones, the first of a list first."""
+        """`<<`: what the mapping does not say itself comes from the merged ones, the first of a list first.
+
+        `!reset` and `!override` in a merged mapping count as if they stood here, even beside a key of the mapping's
+        own; in a list of them they mean nothing.
+        """
+        direct = value.items is None
         sources = value.items if value.items is not None else [value]
         for source in sources:
             if not isinstance(source.node, Map) or source.pairs is None:
@@ -279,18 +301,34 @@ class _Builder:
                     "write <<: *NAME, with &NAME at the mapping to take over",
                 )
             for key, place, item in source.pairs:
-                if key not in node.entries and item.tag != "!reset":
+                if key not in node.entries and item.tag not in _LEFT_OUT:
                     node.put(key, item.node, place)
+                    pairs.append((key, place, item if direct else replace(item, tag="", noted=False)))
+                elif direct and (item.noted or item.tag in _NOTED):
                     pairs.append((key, place, item))
 
 
+def _merges(event: yaml.Event) -> bool:
+    """Whether a key asks for a merge: a plain `<<`, or any that is tagged so."""
+    if not isinstance(event, yaml.ScalarEvent):
+        return False
+    return event.tag == _MERGE or (event.value == "<<" and not event.style and not event.tag)
+
+
 def _tagged(text: str, tag: str, span: Span) -> bool | int | float | str | None:
-    if tag in _STR_TAGS or not tag.startswith("tag:yaml.org,2002:"):
-        return text
-    name = tag.rpartition(":")[2]
-    value = resolve(text)
+    name = tag.removeprefix(_CORE)
+    if name == "binary":
+        try:
+            return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True).decode("utf-8", "replace")
+        except ValueError:
+            raise _Refused("bad-yaml", "!!binary wants base64", span) from None
+    if tag == _MERGE:
+        return None
     fits = {"int": int, "float": (int, float), "bool": bool, "null": type(None), "timestamp": str}.get(name)
-    if fits is None or not isinstance(value, fits):  # type: ignore[arg-type]
+    if fits is None or not tag.startswith(_CORE):
+        return text
+    value = resolve(text)
+    if not isinstance(value, fits):  # type: ignore[arg-type]
         raise _Refused("bad-yaml", f"!!{name} does not fit this value", span)
     return value
 
