@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from stackd.core.backoff import CALL, is_crash_looping
+from stackd.core.ends import DEATH_WAIT, KILL_WAIT, KILLED_WITHIN, PROOF_WAIT, End, Ended, awaited_stop, ended
 from stackd.model.evidence import Condemned, Verdict
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import Incarnation
@@ -118,3 +121,85 @@ def test_a_container_that_vanished_after_a_signal_is_not_made_again_before_its_s
     toy.evidence[box.id] = evidence(box, kill_at=toy.mono, died_at=toy.mono)
     assert toy.frontier() == []
     assert toy.wait(0.6).frontier() == ["create web 1"]
+
+
+def awaited(verdict: Verdict, **instants: float) -> float | None:
+    """Until when a stop is awaited at 1000 s, for evidence of these instants."""
+    toy = Toy(service("web")).settle()
+    toy.mono = 1000.0
+    return awaited_stop(evidence(toy.box("web"), verdict, **instants), toy.now)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "instants", "until"),
+    [
+        (Verdict.FOREIGN_STOP, {"stop_at": 900.0}, 1000 + PROOF_WAIT),
+        (Verdict.RESTARTED, {"kill_at": 999.0}, 999 + PROOF_WAIT),
+        (Verdict.RESTARTED, {"kill_at": 990.0, "stop_at": 999.0}, 999 + PROOF_WAIT),
+        (Verdict.RESTARTED, {"kill_at": 990.0, "stop_at": 990.0, "died_at": 999.0}, 999 + PROOF_WAIT),
+        (Verdict.RESTARTED, {"kill_at": 1000 - PROOF_WAIT}, None),
+        (Verdict.PENDING, {"stop_at": 999.0}, 999 + PROOF_WAIT),
+        (Verdict.PENDING, {"stop_at": 1000 - PROOF_WAIT, "kill_at": 999.0}, None),
+        (Verdict.PENDING, {"kill_at": 999.0}, 999 + KILL_WAIT),
+        (Verdict.UNPROVEN, {"kill_at": 999.0}, 999 + KILL_WAIT),
+        (Verdict.UNPROVEN, {"kill_at": 999.0, "died_at": 998.9}, 999 + KILL_WAIT),
+        (Verdict.UNPROVEN, {"kill_at": 900.0, "died_at": 999.9}, 999.9 + DEATH_WAIT),
+        (Verdict.UNPROVEN, {"died_at": 999.9}, None),
+        (Verdict.UNPROVEN, {"kill_at": 999.0, "stop_at": 999.0}, None),
+        (Verdict.OWN, {"kill_at": 999.0}, None),
+    ],
+)
+def test_a_stop_is_awaited_as_long_as_it_may_still_be_proven_and_no_longer(
+    verdict: Verdict, instants: dict[str, float], until: float | None
+) -> None:
+    assert awaited(verdict, **instants) == until
+
+
+def how(toy: Toy) -> Ended:
+    """How web's last run came to its end."""
+    return ended(toy.view(), toy.box("web"), RestartPolicy(), toy.now)
+
+
+def test_what_was_noted_as_a_crash_stays_one_though_the_engine_is_lost_later() -> None:
+    toy = Toy(service("web")).settle().wait(60)
+    toy.crash("web")
+    toy.decide()
+    toy.host = replace(toy.host, engine_lost_at=toy.wait(1).now.wall)
+    assert how(toy).end is End.CRASHED
+
+
+def test_events_of_a_run_that_nobody_knew_yet_count_for_the_present_one() -> None:
+    toy = Toy(service("web")).settle().wait(60)
+    box = toy.crash("web", 0)
+    toy.evidence[box.id] = replace(evidence(box, kill_at=toy.mono), started_at=0.0)
+    assert how(toy).end is End.WAIT
+    toy.wait(10)
+    assert (how(toy).end, how(toy).detail) == (End.CRASHED, "killed by another hand, exited 0")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "began", "instants"),
+    [
+        (Verdict.UNPROVEN, 1.0, {"stop_at": 900.0}),
+        (Verdict.OWN, 0.0, {"stop_at": 900.0}),
+        (Verdict.UNPROVEN, 0.0, {"died_at": 900.0}),
+        (Verdict.UNPROVEN, 0.0, {"kill_at": 900.0 - KILLED_WITHIN - 1, "died_at": 900.0}),
+    ],
+)
+def test_an_exit_of_zero_is_a_success_where_the_events_are_of_another_run_or_tell_of_no_signal_near_it(
+    verdict: Verdict, began: float, instants: dict[str, float]
+) -> None:
+    toy = Toy(service("web")).settle().wait(60)
+    box = toy.crash("web", 0)
+    toy.evidence[box.id] = replace(evidence(box, verdict, **instants), started_at=began)
+    assert how(toy).end is End.COMPLETED
+
+
+def test_want_of_memory_is_said_only_of_a_process_that_was_killed_for_it() -> None:
+    toy = Toy(service("web")).settle().wait(60)
+    toy.crash("web", 137)
+    assert how(toy).detail == "exited 137"
+    toy.alter("web", oom_killed=True)
+    assert how(toy).detail == "exited 137, out of memory"
+    toy.alter("web", exit_code=1)
+    assert how(toy).detail == "exited 1"

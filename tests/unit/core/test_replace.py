@@ -280,3 +280,40 @@ def test_a_name_that_another_hands_container_has_is_waited_for_and_said() -> Non
     assert (verdict.state, "app-web-1" in verdict.detail) == (ServiceState.BLOCKED, True)
     del toy.boxes[rival.id]
     assert toy.frontier() == ["create web 1"]
+
+
+def test_a_container_bears_the_name_that_its_file_gives_it() -> None:
+    assert Toy(service("web", container_name="site")).settle().box("web").name == "site"
+
+
+def test_a_container_without_a_restart_policy_of_the_engines_is_not_told_to_have_none() -> None:
+    toy = Toy(OLD).settle()
+    for policy in ("", "no"):
+        toy.alter("web", engine_policy=policy)
+        assert toy.plan() == []
+
+
+@pytest.mark.parametrize("config_hash", ["web@1", "else"])
+def test_what_another_hand_has_just_made_is_left_to_it_for_half_a_minute(config_hash: str) -> None:
+    toy = Toy(OLD).settle()
+    toy.alter("web", state=ContainerState.CREATED, created_at=toy.now.wall, started_at=0.0, instance="")
+    toy.alter("web", config_hash=config_hash)
+    assert toy.frontier() == []
+    assert toy.decide().wake_at == pytest.approx(toy.mono + 30)
+    assert toy.wait(29).frontier() == []
+    assert toy.wait(1.01).frontier() == (["start web"] if config_hash == "web@1" else ["create web 1"])
+
+
+def test_a_clock_that_is_ahead_does_not_lengthen_the_time_that_another_hand_has() -> None:
+    toy = Toy(OLD).settle()
+    toy.alter("web", state=ContainerState.CREATED, created_at=toy.now.wall + 500, started_at=0.0, instance="")
+    assert toy.decide().wake_at == pytest.approx(toy.mono + 30)
+
+
+def test_an_old_container_that_is_paused_once_its_replacement_is_there_is_not_stopped() -> None:
+    toy = edited()
+    old = toy.box("web")
+    assert toy.turn() == ["create web 1"]
+    toy.put(replace(old, state=ContainerState.PAUSED))
+    assert toy.frontier() == []
+    assert [one.kind for one in toy.step(StopContainer).blocked_by] == [BlockerKind.PAUSED]
