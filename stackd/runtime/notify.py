@@ -41,6 +41,9 @@ _UNDER_WAY = (
 """States of a service that will be something else."""
 LOOK_SOON = 1.0
 """Seconds after which it is looked at again what the end of a hold has come to."""
+SETTLES = 5.0
+"""Seconds for which a hold of one service is not told yet: `docker compose down` stops one after the other, and what
+comes of it is one hold of the stack."""
 LOOK_AGAIN = 60.0
 """Seconds after which everything is looked at, whatever has happened."""
 META = "notify.incidents"
@@ -182,11 +185,19 @@ class Notify:
         """Holds by another hand, pauses among them, and their end; seconds until one may be over, None = no matter."""
         held = {one.service or "": one for one in view.overrides if one.kind is OverrideKind.HELD and one.by in HANDS}
         paused = {one.service for one in verdicts if one.state is ServiceState.PAUSED}
+        parts = self._parts_of_whole(view.stack, held)
+        young = [one for name, one in held.items() if name and self.clock().wall - one.at < SETTLES]
         for name, override in held.items():
-            self._raise(view.stack, name, HOLD, self._held(view, override))
+            if name not in parts and override not in young:
+                self._raise(view.stack, name, HOLD, self._held(view, override))
+        if "" in held:
+            for incident in self._of(view.stack, HOLD):
+                if incident.service and incident.service not in paused:
+                    self._drop(incident.key)
         for service in paused - held.keys():
             self._raise(view.stack, service, HOLD, partial(self.why, view, service))
         over = [one for one in self._of(view.stack, HOLD) if one.service not in held.keys() | paused]
+        over = [one for one in over if one.service or not parts]
         for incident in over:
             mine = [one for one in verdicts if incident.service in ("", one.service)]
             if self._came_to_something(view, incident, mine):
@@ -194,7 +205,14 @@ class Notify:
                 text = f"{incident.service or view.stack} is no longer held{state}"
                 self._end(view.stack, incident.service, HOLD, text)
         self._freed = {key: at for key, at in self._freed.items() if key in self._open and not self._open[key].over}
-        return LOOK_SOON if over else None
+        return LOOK_SOON if over or young else None
+
+    def _parts_of_whole(self, stack: StackName, held: Mapping[str, Override]) -> set[str]:
+        """The services of a stack that was held as a whole and is held in part: still the one incident, told once."""
+        whole = next((one for one in self._of(stack, HOLD) if not one.service), None)
+        if whole is None:
+            return set()
+        return {name for name, one in held.items() if name and one.at <= whole.since and one.reason in whole.text}
 
     def _came_to_something(self, view: View, incident: Incident, verdicts: list[ServiceVerdict]) -> bool:
         """Whether what is held no more runs, or is seen not to: a release, even by a start, comes before the run."""

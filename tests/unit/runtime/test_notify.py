@@ -250,6 +250,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "PROOF_AGAIN", 0.05, raising=False)
     monkeypatch.setattr("stackd.runtime.holds.PROOF_AGAIN", 0.05, raising=False)
     monkeypatch.setattr(notify, "STEADY", 0.2)
+    monkeypatch.setattr(notify, "SETTLES", 0.0)
 
 
 def options(host: str, **more: Any) -> dict[str, Any]:
@@ -333,6 +334,34 @@ async def test_a_stop_by_another_hand_is_told_and_one_that_was_asked_for_is_not(
         assert "`stackd start app web` starts it" in inbox.got[0]["message"]
         await engine.human_start(box.id)
         await until(lambda: inbox.events() == ["hold", "recovery"])
+
+
+@pytest.mark.parametrize("settles", [0.0, 5.0], ids=["told at once", "told when it has settled"])
+async def test_a_stack_taken_down_and_started_in_part_is_one_incident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settles: float
+) -> None:
+    quick(monkeypatch)
+    monkeypatch.setattr(notify, "SETTLES", settles)
+    monkeypatch.setattr(notify, "LOOK_SOON", 0.01)
+    engine, inbox = FakeEngine(), Inbox()
+    engine.add_image("web:1")
+    engine.add_image("db:1")
+    async with server(inbox.answer) as host, whole(tmp_path, engine, **options(host)) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one", db="one")))
+        await until(lambda: calm(daemon, "web", "db") and not daemon.intake.problem)
+        boxes = {str(one.labels.service): one for one in engine.containers.values()}
+        for box in boxes.values():
+            await engine.human_stop(box.id)
+        await until(lambda: any(one["service"] is None for one in inbox.got))
+        assert settles == 0 or inbox.events() == ["hold"]
+        before = len(inbox.got)
+        await engine.human_start(boxes["web"].id)
+        await until(lambda: [one.service for one in daemon.store.view(APP).overrides] == ["db"])
+        await engine.human_start(boxes["db"].id)
+        await until(lambda: calm(daemon, "web", "db") and not daemon.store.view(APP).overrides)
+        await until(lambda: len(inbox.got) > before)
+        told = [(one["event"], one["service"]) for one in inbox.got[before:]]
+        assert told == [("recovery", None)]
 
 
 async def test_a_pause_by_another_hand_is_told_once_and_so_is_its_end(
