@@ -220,8 +220,12 @@ class Intake:
         return known is not None and 0 < event.time_nano < known.started_at * 1e9
 
     def _new(self, event: EngineEvent) -> Evidence:
+        """The run that was seen last, unless the next one is known to have begun: which that is, is not known yet."""
         container = self._container(event.stack, event.container)
-        return Evidence(event.container, event.service, container.started_at if container else 0.0)
+        before = self._in.store.evidence(event.stack).get(event.container)
+        seen = container.started_at if container else 0.0
+        over = before is not None and before.verdict is Verdict.RESTARTED and before.started_at == seen
+        return Evidence(event.container, event.service, 0.0 if over else seen)
 
     def _container(self, stack: StackName, container: ContainerId) -> ObservedContainer | None:
         seen = self._in.store.view(stack).observed

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from stackd.engine.base import CreateRequest
-from stackd.model.evidence import EventKind, Verdict
+from stackd.model.evidence import EventKind, Evidence, Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ContainerState
 from stackd.model.override import OperationState, Override, OverrideKind, Verb
@@ -291,6 +292,28 @@ async def test_an_event_of_an_earlier_run_explains_nothing(tmp_path: Path) -> No
         await until(lambda: bool(daemon.store.evidence(STACK)))
         (told,) = daemon.store.evidence(STACK).values()
         assert (told.kill_at, told.died_at) == (None, None)
+
+
+async def test_a_stop_that_comes_before_the_new_run_was_seen_is_held(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        box = (await up(daemon, "db"))["db"]
+        daemon.engine.crash(box.id, 1)
+        await until(lambda: box.runs == 2 and daemon.running("db"))
+        seen = daemon.box(box.id)
+        assert seen is not None
+        old = replace(seen, started_at=seen.started_at - 10)  # as it was seen before it was started again
+        view = daemon.store.view(STACK)
+        assert view.observed is not None
+        start = [told for told in daemon.engine.bus.history if told.kind is EventKind.START][-1]
+        told = replace(start, time_nano=round(seen.started_at * 1e9) + 1)
+        earlier = Evidence(box.id, ServiceName("db"), old.started_at, verdict=Verdict.RESTARTED)
+        daemon.store.put_evidence(STACK, earlier)
+        with patch.object(daemon.intake, "_container", lambda stack, container: old):
+            daemon.intake._container_event(replace(told, kind=EventKind.KILL, signal=15))
+        daemon.intake._container_event(replace(told, kind=EventKind.DIE, exit_code=143))
+        daemon.intake._container_event(replace(told, kind=EventKind.STOP))
+        evidence = daemon.store.evidence(STACK)[box.id]
+        assert (evidence.verdict, evidence.signal) == (Verdict.PENDING, 15)
 
 
 async def test_a_signal_before_contact_broke_explains_no_stop_after_it(tmp_path: Path) -> None:
