@@ -37,7 +37,7 @@ class Assembly:
     """One load's files. `home` resolves `~`; `shell`: an unset variable only warns, wherever it stands; `interpolate`:
     false leaves every reference as it is written; `paths_resolved`: false leaves every path so; `lenient`: a short text
     that cannot be taken apart may hold references, so it stays as it is; `checked`: false asks no rule what may be
-    there.
+    there. `included` counts the entries of `include` that were read, `copied` the values that `extends` took over.
     """
 
     reader: Reader
@@ -48,6 +48,8 @@ class Assembly:
     paths_resolved: bool = True
     lenient: bool = False
     checked: bool = True
+    included: int = 0
+    copied: int = 0
     _parsed: dict[Path, list[yaml.Document]] = field(default_factory=dict)
 
     def documents(self, path: Path, asked: Span | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:

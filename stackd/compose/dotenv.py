@@ -9,6 +9,8 @@ What this module does NOT do: decide which files are read or who wins.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +24,9 @@ _PLAIN_ESCAPES = {"\\a": "\a", "\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r
                   '\\"': '"', "\\\\": "\\", "\\$": "$$"}  # fmt: skip
 _BLANKS = "\t\v\f\r \x85\xa0"
 _DIGIT = re.compile(r"\s*\d")
+
+
+_GIVEN = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,7 @@ def parse(
             "bad-encoding", "this byte is not UTF-8 text", Span(file, data.count(b"\n", 0, broken.start) + 1, 1)
         )
         return {}
-    reader = _Reader(text, file, variables, report)
-    reader.earlier = earlier or {}
+    reader = _Reader(text, file, variables, report, earlier or {})
     try:
         reader.run()
     except _Broken as broken_text:
@@ -92,14 +96,22 @@ def without_digits(found: dict[str, EnvValue]) -> dict[str, EnvValue]:
 class _Reader:
     """One pass over a text; `found` grows as it goes."""
 
-    def __init__(self, text: str, file: str, variables: Variables, report: Report) -> None:
+    def __init__(self, text: str, file: str, variables: Variables, report: Report, earlier: Mapping[str, str]) -> None:
         self._text, self._file, self._variables, self._report = text, file, variables, report
         self.found: dict[str, EnvValue] = {}
-        self.earlier: Mapping[str, str] = {}
+        self._hidden = dict(variables.hidden)
+        self._earlier = dict(earlier)
+        self._values: dict[str, str] = {}
+        self._given = 0
+        self._lines = [0, *(found.end() for found in re.finditer("\n", text))]
 
     def span(self, at: int) -> Span:
-        start = self._text.rfind("\n", 0, at) + 1
-        return Span(self._file, self._text.count("\n", 0, at) + 1, at - start + 1)
+        line = bisect_right(self._lines, at)
+        return Span(self._file, line, at - self._lines[line - 1] + 1)
+
+    def _keep(self, name: str, value: EnvValue) -> None:
+        self.found[name] = value
+        self._values[name] = value.value
 
     def run(self) -> None:
         at = 0
@@ -111,10 +123,10 @@ class _Reader:
             if bare:
                 given = self._variables.find(name)
                 if given is not None:
-                    self.found[name] = EnvValue(given[0], self.span(start), given[1])
+                    self._keep(name, EnvValue(given[0], self.span(start), given[1]))
                 continue
             value, secret, at = self._value(at)
-            self.found[name] = EnvValue(value, self.span(start), secret)
+            self._keep(name, EnvValue(value, self.span(start), secret))
 
     def _statement(self, at: int) -> int:
         """Where the next statement begins, past blanks and comments."""
@@ -183,8 +195,7 @@ class _Reader:
         if "$" not in raw:
             return raw, False
         # The project's environment first, then what stands above in this file.
-        own = {**self.earlier, **{name: held.value for name, held in self.found.items()}}
-        known = Variables(self._variables.shown, {**own, **self._variables.hidden})
+        known = Variables(self._variables.shown, ChainMap(self._hidden, self._values, self._earlier))
         try:
             result = substitute(raw, known)
         except TemplateError as broken:
@@ -192,6 +203,9 @@ class _Reader:
             message = "a reference in this value is broken or required and unset; write $$ for a plain $"
             self._report.error(broken.code, message, self.span(at))
             return "", False
+        self._given += result.given
+        if self._given > _GIVEN:
+            raise _Broken(f"the variables of this file have more than {_GIVEN} characters where they are used", at)
         for name in result.unset:
             self._report.warning(
                 "unset-variable", f"the variable {name} is not set; an empty text stands in for it", self.span(at)

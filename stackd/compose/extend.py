@@ -18,7 +18,7 @@ from stackd.compose.expand import expand
 from stackd.compose.normalise import paths, text
 from stackd.compose.remote import is_remote, refuse
 from stackd.compose.report import nearest, quote
-from stackd.compose.tree import Map, Node, Path, Scalar, copied, is_null, kind
+from stackd.compose.tree import Map, Node, Path, Scalar, copied, is_null, kind, size
 from stackd.compose.unique import unique
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 _CHAIN = 200
+_COPIED = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ class _Extending:
         if not isinstance(base, Map):
             if not is_null(base):
                 service.drop("extends")
+            return service
+        self._assembly.copied += size(base)
+        if self._assembly.copied > _COPIED:
+            message = f"services take over more than {_COPIED} values by extends"
+            self._report.error("too-big", message, ref.span, _path(name))
+            service.drop("extends")
             return service
         source = copied(base)
         merge.reset(_wrapped(name, source), list(table.forgotten))

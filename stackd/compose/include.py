@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stackd.compose.assemble import Assembly, Place
 
 _CHAIN = 40
+_INCLUDES = 1000
 _SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 
 
@@ -93,6 +94,10 @@ def _model(assembly: Assembly, entry: _Entry, place: Place) -> Map | None:
     if len(place.chain) > _CHAIN:
         message = f"more than {_CHAIN} files include each other in a row"
         report.error("too-big", message, entry.paths[0].span, ("include",))
+        return None
+    assembly.included += 1
+    if assembly.included > _INCLUDES:
+        report.error("too-big", f"more than {_INCLUDES} files are included", entry.paths[0].span, ("include",))
         return None
     if files[0] in place.chain:
         message = f"{quote(entry.paths[0])} includes this file, directly or through others"

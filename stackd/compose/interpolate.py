@@ -22,6 +22,10 @@ _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.?[0-9]*)(?:[eE][-+]?[0-9]+)?\Z")
 _TRUE, _FALSE = frozenset(("true", "y", "yes", "on")), frozenset(("false", "n", "no", "off"))
 
+_GIVEN = 10_000_000
+_DIGITS = 25
+"""More make no number that anybody holds."""
+
 _Cast: TypeAlias = Callable[[str], Plain]
 _Trie: TypeAlias = "dict[str, _Trie | _Cast]"
 
@@ -40,7 +44,7 @@ MUST_BE_SET: tuple[Path, ...] = (
 
 
 def _to_int(text: str) -> int | None:
-    return int(text) if _INT.match(text) else None
+    return int(text) if len(text) <= _DIGITS and _INT.match(text) else None
 
 
 def _to_float(text: str) -> float | None:
@@ -115,6 +119,7 @@ class _Walk:
         self._report = report
         self._strict = strict
         self._shared: dict[int, Node] = {}
+        self._given = 0
 
     def node(self, node: Node, path: Path, trie: _Trie | _Cast | None) -> Node:
         """A copy of `node`. Below an extension field at the top level what is shared stays shared."""
@@ -177,4 +182,9 @@ class _Walk:
             else:
                 message = f"the variable {name} is not set; an empty text stands in for it"
                 self._report.warning("unset-variable", message, node.span, path)
+        self._given += result.given
+        if self._given > _GIVEN:
+            message = f"the variables of this file have more than {_GIVEN} characters where they are used"
+            self._report.error("too-big", message, node.span, path)
+            return Scalar("", node.span)
         return Scalar(result.text, node.span, result.secret)

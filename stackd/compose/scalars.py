@@ -64,6 +64,8 @@ def _int(plain: str) -> int | None:
         return None
     sign, hexa, binary, octal, old_octal, decimal = found.groups()
     digits, base = next((d, b) for d, b in ((hexa, 16), (binary, 2), (octal, 8), (old_octal, 8), (decimal, 10)) if d)
+    if len(digits) > 70:  # even in base 2 that is too big
+        return None
     value = int(digits, base) * (-1 if sign == "-" else 1)
     return value if _INT_MIN <= value <= _UINT_MAX else None
 

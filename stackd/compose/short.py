@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 _PROPAGATION = frozenset(("rprivate", "private", "rshared", "shared", "rslave", "slave"))
 _VOLUME_MARK = re.compile(r"\$\{|[}:]")
+_PORT = re.compile(r"[0-9]{1,100}")
 _PORT_WANTED = "wants [HOST_IP:][HOST_PORT:]CONTAINER_PORT[/PROTOCOL], ports from 0 to 65535"
 
 
@@ -72,11 +73,11 @@ def _address(text: str) -> None:
 
 def _port_range(text: str) -> tuple[int, int]:
     low, dash, high = text.partition("-")
-    if not low.isascii() or not low.isdigit() or int(low) > 65535:
+    if not _PORT.fullmatch(low) or int(low) > 65535:
         raise ValueError(_PORT_WANTED)
     if not dash:
         return int(low), int(low)
-    if not high.isascii() or not high.isdigit() or int(high) > 65535 or int(high) < int(low):
+    if not _PORT.fullmatch(high) or int(high) > 65535 or int(high) < int(low):
         raise ValueError(_PORT_WANTED)
     return int(low), int(high)
 

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 
 _NAMED = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _BRACED = re.compile(r"\{([_a-zA-Z][_a-zA-Z0-9]*)(?:(:?[-+?])(.*))?\}")
+_BRACES = re.compile(r"\}|\{.?", re.DOTALL)
+DEPTH = 100
+GIVEN = 1_000_000
 
 
 class TemplateError(Exception):
@@ -42,11 +45,14 @@ class Variables:
 
 @dataclass(slots=True)
 class Substituted:
-    """The outcome: the text, whether it is secret, and the names that were unset and had no default."""
+    """The outcome: the text, whether it is secret, the names that were unset and had no default, and the number of
+    characters that came from variables.
+    """
 
     text: str
     secret: bool = False
     unset: list[str] = field(default_factory=list)
+    given: int = 0
 
 
 def substitute(template: str, variables: Variables) -> Substituted:
@@ -60,7 +66,7 @@ def substitute(template: str, variables: Variables) -> Substituted:
 
 def _expand(template: str, variables: Variables, out: Substituted) -> str:
     parts: list[str] = []
-    at = 0
+    at, line_end, last = 0, -1, -1
     while (dollar := template.find("$", at)) >= 0:
         parts.append(template[at:dollar])
         after = template[dollar + 1 : dollar + 2]
@@ -72,13 +78,13 @@ def _expand(template: str, variables: Variables, out: Substituted) -> str:
             parts.append(_plain(named.group(), variables, out))
             at = named.end()
         elif after == "{":
-            braced = _BRACED.match(template, dollar + 1)
-            if braced is None:
-                raise TemplateError(
-                    "bad-variable", f"{_excerpt(template[dollar:])} is not a variable reference; write $$ for a plain $"
-                )
-            parts.append(_braced(braced.group(), variables, out))
-            at = braced.end()
+            if dollar > line_end:  # a reference ends in the line that it begins in
+                found = template.find("\n", dollar)
+                line_end = found if found >= 0 else len(template)
+                last = template.rfind("}", 0, line_end)
+            end = closing_brace(template, dollar + 1, last + 1)
+            at = (end if end >= 0 else last) + 1
+            parts.append(_braced(template[dollar + 1 : at] or template[dollar + 1 : line_end], variables, out))
         else:
             parts.append("$")
             at = dollar + 1
@@ -98,14 +104,20 @@ def _plain(name: str, variables: Variables, out: Substituted) -> str:
     if found is None:
         out.unset.append(name)
         return ""
+    return _given(found, out)
+
+
+def _given(found: tuple[str, bool], out: Substituted) -> str:
+    """A variable's value; together they are bounded."""
     out.secret = out.secret or found[1]
+    out.given += len(found[0])
+    if out.given > GIVEN:
+        raise TemplateError("too-big", f"the variables of one text have more than {GIVEN} characters")
     return found[0]
 
 
 def _braced(text: str, variables: Variables, out: Substituted) -> str:
-    """`text` runs from the first brace to the last of the line; what follows the balancing one is expanded apart."""
-    end = closing_brace(text)
-    rest, text = (text[end + 1 :], text[: end + 1]) if end >= 0 else ("", text)
+    """`text` runs from a brace to the one that closes it, or to the last of the line."""
     found = _BRACED.fullmatch(text)
     if found is None:
         raise TemplateError(
@@ -113,14 +125,13 @@ def _braced(text: str, variables: Variables, out: Substituted) -> str:
         )
     name, operator, word = found.groups()
     if operator is None:
-        return _plain(name, variables, out) + _expand(rest, variables, out)
-    return _operated(name, operator, word, variables, out) + _expand(rest, variables, out)
+        return _plain(name, variables, out)
+    return _operated(name, operator, word, variables, out)
 
 
 def _operated(name: str, operator: str, word: str, variables: Variables, out: Substituted) -> str:
     found = variables.find(name)
-    value, secret = found or ("", False)
-    present = found is not None and (value != "" or not operator.startswith(":"))
+    present = found is not None and (found[0] != "" or not operator.startswith(":"))
     kind = operator[-1]
     if kind == "+":
         if present:
@@ -131,20 +142,18 @@ def _operated(name: str, operator: str, word: str, variables: Variables, out: Su
             reason = f": {why.text}" if why.text and not why.secret else ""
             raise TemplateError("missing-variable", f"required variable {name} is missing a value{reason}")
         return _expand(word, variables, out)
-    out.secret = out.secret or secret
-    return value
+    return "" if found is None else _given(found, out)
 
 
-def closing_brace(text: str) -> int:
-    """The index of the brace that closes the first one; -1 when none does. A character after `{` is never looked at."""
-    depth, at = 0, 0
-    while at < len(text):
-        if text[at] == "}":
-            depth -= 1
-            if depth == 0:
-                return at
-        elif text[at] == "{":
-            depth += 1
-            at += 1
-        at += 1
+def closing_brace(text: str, start: int = 0, end: int | None = None) -> int:
+    """The index of the brace that closes the one at `start`; -1 when none before `end` does. A character after `{` is
+    never looked at. Raises TemplateError when they stand in each other too deeply.
+    """
+    depth = 0
+    for found in _BRACES.finditer(text, start, len(text) if end is None else end):
+        depth += 1 if found.group() != "}" else -1
+        if depth == 0:
+            return found.start()
+        if depth > DEPTH:
+            raise TemplateError("too-big", f"references stand in each other more than {DEPTH} deep")
     return -1

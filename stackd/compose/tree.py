@@ -116,6 +116,17 @@ def any_secret(node: Node) -> bool:
             return any(any_secret(item) for item in node.entries.values())
 
 
+def size(node: Node) -> int:
+    """The number of nodes of a tree."""
+    match node:
+        case Scalar():
+            return 1
+        case Seq():
+            return 1 + sum(map(size, node.items))
+        case Map():
+            return 1 + sum(map(size, node.entries.values()))
+
+
 def copied(node: Node) -> Node:
     """A copy that shares no node with the original."""
     match node:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stackd.compose.template import closing_brace
+from stackd.compose.template import DEPTH, TemplateError, closing_brace
 from stackd.compose.tree import Map, Node, Scalar, Seq
 
 _REFERENCE = re.compile(r"\$(?:(\$)|([_a-zA-Z][_a-zA-Z0-9]*)|(\{[_a-zA-Z][_a-zA-Z0-9]*(?::?[-+?].*)?\}))")
@@ -48,19 +48,28 @@ def _below(node: Node) -> Iterator[Reference]:
             pass
 
 
-def _inside(text: str) -> Iterator[Reference]:
-    for found in _REFERENCE.finditer(text):
+def _inside(text: str, depth: int = 0) -> Iterator[Reference]:
+    at = 0
+    while depth <= DEPTH and (found := _REFERENCE.search(text, at)):
         escaped, named, braced = found.groups()
+        at = found.end()
         if named:
             yield Reference(named)
         elif not escaped:
-            end = closing_brace(braced)
-            body, rest = (braced[1:end], braced[end + 1 :]) if end > 0 else (braced[1:-1], "")
-            yield from _inside(rest)
-            yield from _referred(body)
+            end = _end(braced)
+            body = braced[1:end] if end > 0 else braced[1:-1]
+            at = found.start(3) + end + 1 if end > 0 else at
+            yield from _referred(body, depth)
 
 
-def _referred(body: str) -> Iterator[Reference]:
+def _end(braced: str) -> int:
+    try:
+        return closing_brace(braced)
+    except TemplateError:
+        return -1
+
+
+def _referred(body: str, depth: int) -> Iterator[Reference]:
     """The variable that stands between two braces, and those in its default or alternative."""
     parts = _PARTS.match(body)
     if parts is None:
@@ -68,4 +77,4 @@ def _referred(body: str) -> Iterator[Reference]:
     name, operator, word = parts.group(1), (parts.group(2) or "")[-1:], parts.group(3)
     yield Reference(name, operator == "?", word if operator == "-" else "", word if operator == "+" else "")
     if operator in ("-", "+"):
-        yield from _inside(word)
+        yield from _inside(word, depth + 1)

@@ -131,7 +131,7 @@ def test_the_stacks_own_env_file_wins_over_those_of_the_configuration_and_the_la
 
 def test_references_are_left_as_they_are_when_that_is_asked_for() -> None:
     files = {**FILES, "compose.yaml": SHOP + "x-a: {n: 1.5}\n"}
-    found = asked(files, interpolate=False)
+    found = asked(files, interpolate=False, decoded=False)
     assert '"image": "web:$TAG"' in raw_json(found)
     assert "image: web:$TAG" in raw_yaml(found)
     assert found.profiles == frozenset()
@@ -139,13 +139,13 @@ def test_references_are_left_as_they_are_when_that_is_asked_for() -> None:
 
 def test_a_port_that_is_a_reference_is_no_error_while_references_are_left() -> None:
     files = {**FILES, "compose.yaml": 'services: {web: {image: a, ports: ["$P:80", "$P"], volumes: ["$V:x:$Y:z"]}}'}
-    assert errors(asked(files, interpolate=False)) == []
+    assert errors(asked(files, interpolate=False, decoded=False)) == []
     assert errors(asked(files, interpolate=True)) != []
 
 
 def test_a_mistake_is_an_error_even_while_references_are_left() -> None:
     files = {**FILES, "compose.yaml": "services: {web: {image: [a]}}"}
-    assert asked(files, interpolate=False).root is None
+    assert asked(files, interpolate=False, decoded=False).root is None
 
 
 def test_names_defaults_and_the_project_name_are_left_out_when_that_is_asked_for() -> None:

@@ -1,0 +1,38 @@
+"""No definition takes more than 1 s of CPU time and 100 MB for each megabyte: the kernel ends the process that does.
+
+`FUZZ_MB=1 pytest tests/property/compose/test_limits.py` makes each definition ten times as large.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.property.compose.bombs import BOMBS, unchecked
+
+MEGABYTES = os.environ.get("FUZZ_MB", "0.1")
+
+
+def exploded(name: str, megabytes: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.property.compose.bombs", name, megabytes]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_no_definition_costs_more_than_it_may(name: str) -> None:
+    ended = exploded(name, MEGABYTES)
+    assert ended.returncode == 0, (ended.returncode, ended.stderr[-2000:])
+
+
+@pytest.mark.parametrize("code", ["bytearray(300_000_000)", "[0 for _ in iter(int, 1)]"])
+def test_what_costs_more_than_it_may_ends(code: str) -> None:
+    whole = f"from tests.property.compose.bombs import confine; confine(1)\n{code}"
+    assert subprocess.run([sys.executable, "-c", whole], capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.parametrize("name", ["defaults in defaults", "references side by side", "known keys anywhere"])
+def test_looking_for_the_variables_of_anything_raises_nothing(name: str) -> None:
+    unchecked(BOMBS[name](20_000))
