@@ -134,13 +134,6 @@ def test_references_are_left_as_they_are_when_that_is_asked_for() -> None:
     found = asked(files, interpolate=False, decoded=False)
     assert '"image": "web:$TAG"' in raw_json(found)
     assert "image: web:$TAG" in raw_yaml(found)
-    assert found.profiles == frozenset()
-
-
-def test_a_port_that_is_a_reference_is_no_error_while_references_are_left() -> None:
-    files = {**FILES, "compose.yaml": 'services: {web: {image: a, ports: ["$P:80", "$P"], volumes: ["$V:x:$Y:z"]}}'}
-    assert errors(asked(files, interpolate=False, decoded=False)) == []
-    assert errors(asked(files, interpolate=True)) != []
 
 
 def test_a_mistake_is_an_error_even_while_references_are_left() -> None:
