@@ -120,7 +120,7 @@ def _as_compose(asked: Asked, env: Mapping[str, str], wrong: Exit) -> StackInput
     named = asked.env_files or tuple(part for part in env.get("COMPOSE_ENV_FILES", "").split(",") if part)
     env_files = _env_files(named, wrong)
     disabled = env.get("COMPOSE_DISABLE_ENV_FILE", "")
-    if disabled not in _TRUE | _FALSE:
+    if not env_files and disabled not in _TRUE | _FALSE:
         raise Stop(wrong, f'COMPOSE_DISABLE_ENV_FILE is "{disabled}", wants true or false')
     dotenv_too = not env_files and disabled not in _TRUE
     first = folder or (_folder_of(_named(asked.files)) if asked.files else Path.cwd())

@@ -34,15 +34,23 @@ class Reader:
 
     def get(self, path: Path) -> bytes | None:
         """The content, None when there is no such file. Other failures are reported and read as b""."""
+        data, failure = self.attempt(path)
+        if failure:
+            self.report.error("unreadable-file", f"cannot be read: {failure}", Span(str(path)))
+        return data
+
+    def attempt(self, path: Path) -> tuple[bytes | None, str]:
+        """As `get`, with the failure in words, once, for the caller to report: a folder, no permission."""
+        failure = ""
         if path not in self.asked:
             try:
                 self.asked[path] = self.read(path)
             except (FileNotFoundError, NotADirectoryError):
                 self.asked[path] = None
             except OSError as refused:
-                self.report.error("unreadable-file", f"cannot be read: {refused.strerror or refused}", Span(str(path)))
+                failure = refused.strerror or str(refused)
                 self.asked[path] = b""
-        return self.asked[path]
+        return self.asked[path], failure
 
 
 def resolve_environment(

@@ -28,7 +28,7 @@ class FileMounts:
 
 
 def file_mounts(root: Map, service: Map, reader: Reader) -> FileMounts:
-    """The secrets and configs of a service that come from files. A missing file is warned of."""
+    """The secrets and configs of a service that come from files. One that is missing or unreadable is warned of."""
     found: dict[str, tuple[str, bytes | None]] = {}
     for section, folder in _FOLDERS.items():
         table = root.get(section)
@@ -38,7 +38,10 @@ def file_mounts(root: Map, service: Map, reader: Reader) -> FileMounts:
             file = definition.get("file") if isinstance(definition, Map) else None
             if not isinstance(entry, Map) or file is None or not text(file):
                 continue
-            data = reader.get(Path(text(file)))
+            data, failure = reader.attempt(Path(text(file)))
+            if failure:  # a folder can be mounted, and what the engine may read need not be readable here
+                message = f'the file of "{source}" cannot be read ({failure}), so no change of it is noticed'
+                reader.report.warning("unreadable-file", message, file.span, (section, source, "file"))
             if data is None:
                 message = f'the file of "{source}" does not exist; the container cannot be created without it'
                 reader.report.warning("missing-file", message, file.span, (section, source, "file"))

@@ -181,6 +181,7 @@ def _top_paths(root: Map, around: _Around) -> None:
         table = root.get(section)
         for resource in table.entries.values() if isinstance(table, Map) else ():
             if isinstance(resource, Map):
+                _folder_if_empty(resource, "file", around)
                 _resolve(resource, "file", around)
     volumes = root.get("volumes")
     for volume in volumes.entries.values() if isinstance(volumes, Map) else ():

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from stackd.compose.normalise import items, services, text
 from stackd.compose.report import Report, nearest
-from stackd.compose.tree import Map, Node
+from stackd.compose.tree import Map, Node, Scalar
 
 
 def inactive(root: Map, enabled: Collection[str]) -> frozenset[str]:
@@ -46,8 +46,19 @@ def selected(root: Map, wanted: Collection[str], enabled: Collection[str], repor
         table = everyone[name].get("depends_on")
         for other in list(table.entries) if isinstance(table, Map) else ():
             if other not in kept and isinstance(table, Map):
+                _needless(table, other, name, report)
                 table.drop(other)
     return frozenset(everyone.keys() - kept)
+
+
+def _needless(table: Map, other: str, name: str, report: Report) -> None:
+    """Report that a service which was asked for by its name must have one that no profile enables."""
+    item = table.entries[other]
+    required = item.get("required") if isinstance(item, Map) else None
+    if not isinstance(required, Scalar) or required.value is not False:
+        message = f'"{name}" needs the service "{other}", which no enabled profile asks for'
+        span, path = table.key_span(other), ("services", name, "depends_on", other)
+        report.error("inactive-service", message, span, path, f"enable its profile, or name {other} as well")
 
 
 def prune(root: Map, left_out: frozenset[str]) -> None:

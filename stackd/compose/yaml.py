@@ -114,7 +114,7 @@ def _words(broken: yaml.MarkedYAMLError, text: str, file: str) -> tuple[str, Spa
         message = 'the line above has no ": " or a value of its own, so this key cannot stand under it'
         return message, span, 'end the line above with ":", or give this one the same indentation'
     if "could not find expected ':'" in problem:
-        return 'a key without ": " stands before this line', span, 'write NAME: VALUE, with a blank after the ":"'
+        return 'this line is a key without ": "', start, 'write NAME: VALUE, with a blank after the ":"'
     if any(words in problem for words in ("expected key", "expected <block end>", "expected '-'")):
         if _AFTER_QUOTE.search(line[: span.column - 1]):
             return "text stands after the closing quote", span, "put the whole value into one pair of quotes"
@@ -161,7 +161,8 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 self._total = self._shared = 0
                 raw = self._node(self._next())
-                document = Document(Scalar(None, raw.node.span) if raw.tag == "!reset" else raw.node)
+                empty = raw.tag == "!reset" or (isinstance(raw.node, Scalar) and raw.node.value is None)
+                document = Document(Scalar(None, self._span(event)) if empty else raw.node)
                 _note(raw, (), document)
                 found.append(document)
         return found

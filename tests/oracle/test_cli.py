@@ -65,6 +65,13 @@ models: {small: {model: ai/small}}
 x-top: "a text that is folded, because it is longer than eighty characters of one line of YAML, ${TAG:-1}"
 """
 
+NEEDS = """\
+services:
+  held: {image: x, profiles: [one], links: [kept]}
+  kept: {image: x, profiles: [two]}
+  loose: {image: x, profiles: [one], depends_on: {kept: {condition: service_started, required: false}}}
+"""
+
 
 def both(folder: Path, *words: str, **env: str) -> tuple[Ended, Ended]:
     """The same words for both: what stands before `config` there stands behind it here."""
@@ -87,6 +94,7 @@ def project(tmp_path: Path) -> Path:
     (folder / ".env").write_text("KEY=secret\nBARE=found\nNESTED=${KEY}1\n")
     (folder / "web.env").write_text("FROM_FILE=$KEY\n")
     (folder / "other.env").write_text("KEY=other\nTAG=9\n")
+    (folder / "needs.yaml").write_text(NEEDS)
     (folder / "more.yaml").write_text("services: {db: {image: newer, x-more: 1}}\n")
     return folder
 
@@ -129,6 +137,9 @@ def test_what_has_no_order_is_the_same_but_sorted(project: Path, word: str) -> N
         ("-f", "compose.yaml", "config", "off"),
         ("-f", "compose.yaml", "config", "made"),
         ("-f", "compose.yaml", "config", "nobody"),
+        ("-f", "needs.yaml", "config", "held"),
+        ("-f", "needs.yaml", "config", "held", "kept"),
+        ("-f", "needs.yaml", "config", "loose"),
         ("config", "--hash", "db,made"),
         ("config", "--hash", "web"),
         ("config", "--services", "-q"),
