@@ -1,6 +1,6 @@
 """`stackd config` prints of some golden folders what docker compose v5.6.1 printed of them: `printed.yaml`, `.json`.
 
-The two texts are the real one's own, the folder's place written `$DIR`.
+The two texts are the real one's own, the folder's place written `$DIR`, the one above `$UP`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ def resolved(folder: Path) -> Resolved:
     return resolve(replace(inputs, shell=True), Path.read_bytes, ENV)
 
 
+def placed(text: str, folder: Path) -> str:
+    return text.replace(str(folder), "$DIR").replace(str(folder.parent), "$UP")
+
+
 @pytest.mark.parametrize("folder", PRINTED, ids=lambda folder: folder.name)
 def test_a_folder_is_printed_in_yaml_as_docker_compose_printed_it(folder: Path) -> None:
-    assert yaml_of(resolved(folder)).replace(str(folder), "$DIR") == (folder / "printed.yaml").read_text()
+    assert placed(yaml_of(resolved(folder)), folder) == (folder / "printed.yaml").read_text()
 
 
 @pytest.mark.parametrize("folder", PRINTED, ids=lambda folder: folder.name)
 def test_a_folder_is_printed_in_json_as_docker_compose_printed_it(folder: Path) -> None:
-    assert json_of(resolved(folder)).replace(str(folder), "$DIR") == (folder / "printed.json").read_text()
+    assert placed(json_of(resolved(folder)), folder) == (folder / "printed.json").read_text()
