@@ -18,9 +18,12 @@ from stackd.compose.normalise import settle
 from stackd.compose.report import Report, quote
 from stackd.compose.schema import Context
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, copied, is_null
+from stackd.compose.tree import Map, Node, copied, is_null, size
 from stackd.compose.unique import unique
 from stackd.errors import Span
+
+_LAID, _DOCUMENT = 1_000_000, 50
+"""All the values that documents of one load may be laid over, and for how many a document counts by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class Assembly:
     """One load's files. `home` resolves `~`; `shell`: an unset variable only warns, wherever it stands; `interpolate`:
     false leaves every reference as it is written; `paths_resolved`: false leaves every path so; `lenient`: a short text
     that cannot be taken apart may hold references, so it stays as it is; `checked`: false asks no rule what may be
-    there. `included` counts the entries of `include` that were read, `copied` the values that `extends` took over.
+    there. `included` counts the entries of `include` that were read, `copied` the values that `extends` took over,
+    `laid` those that documents were laid over.
     """
 
     reader: Reader
@@ -50,6 +54,7 @@ class Assembly:
     checked: bool = True
     included: int = 0
     copied: int = 0
+    laid: int = 0
     _parsed: dict[Path, list[yaml.Document]] = field(default_factory=dict)
 
     def documents(self, path: Path, asked: Span | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:
@@ -71,6 +76,11 @@ class Assembly:
                 tree = self.tree(document, place.variables)
                 if tree is None:
                     continue
+                self.laid += 0 if root is None else _DOCUMENT + size(root)
+                if self.laid > _LAID:
+                    message = "too many documents are laid over too large a definition"
+                    self.report.error("too-big", message, document.root.span)
+                    return root
                 if path.name.startswith("fig."):
                     tree = fig.translate(tree, self.report)
                 here = replace(place, chain=(*place.chain, path))

@@ -26,6 +26,7 @@ from stackd.errors import Span
 NODE_BUDGET = 100_000
 SHARED_BUDGET = 1_000_000
 DEPTH = 100
+DOCUMENTS = 10_000
 _NOTED = ("!reset", "!override")
 _CORE = "tag:yaml.org,2002:"
 _MERGE = f"{_CORE}merge"
@@ -159,6 +160,8 @@ class _Builder:
         found: list[Document] = []
         while not isinstance(event := self._next(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
+                if len(found) == DOCUMENTS:
+                    raise _Refused("too-big", f"the file has more than {DOCUMENTS} documents", self._span(event))
                 self._total = self._shared = 0
                 raw = self._node(self._next())
                 empty = raw.tag == "!reset" or (isinstance(raw.node, Scalar) and raw.node.value is None)

@@ -127,6 +127,9 @@ BOMBS: dict[str, _Many] = {
     },
     "unknown keys": lambda n: _rows(_WEB, lambda at: f"k{at}: 1\n", n),
     "documents": lambda n: _one(_WEB + "---\nx-a: 1\n" * (n // 11)),
+    "documents over a large one": lambda n: _one(
+        "x-0:\n" + "- 1\n" * (n // 8) + _WEB + "---\nx-a: 1\n" * (n // 22)
+    ),
     "a quote in each line": lambda n: _one("a: 'b\n" * (n // 6)),
     "zero bytes": lambda n: _one("\0" * n),
     "known keys anywhere": _wild,
