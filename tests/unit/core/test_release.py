@@ -183,3 +183,9 @@ def test_a_released_stack_leaves_what_its_file_does_not_name_and_what_it_has_not
     toy.put(replace(toy.box("never"), id=ContainerId("e" * 64), service=ServiceName("else"), engine_policy="always"))
     assert {op.service for op in handed_back(toy.view())} == {"always", "limited"}
     assert handed_back(replace(toy.view(), observed=None)) == ()
+
+
+@pytest.mark.parametrize("kind", [OverrideKind.HELD, OverrideKind.PAUSED], ids=str)
+def test_a_hold_of_the_whole_stack_hands_nothing_back(kind: OverrideKind) -> None:
+    toy = Toy(service("web", restart=ALWAYS)).settle().override(kind)
+    assert toy.plan() == []

@@ -202,3 +202,10 @@ def test_a_stop_of_what_left_the_file_waits_out_its_curve_like_any_other() -> No
     toy.edit(service("web")).fail(f"stop:{toy.box('old').id}", "old", EngineErrorKind.FAILED)
     assert toy.frontier() == []
     assert toy.wait(2).frontier() == ["stop old"]
+
+
+def test_a_stop_that_a_person_wants_ends_every_container_of_a_number() -> None:
+    toy = Toy(service("web")).settle()
+    toy.put(replace(toy.box("web"), id=ContainerId("e" * 64), name="copy"))
+    assert toy.override(OverrideKind.STOPPED, "web").plan() == ["stop web", "stop web"]
+    assert not any(box.live for box in toy.settle().boxes.values())
