@@ -212,7 +212,7 @@ class Record(Rule):
         return not missing
 
     def _unknown(self, node: Map, key: str, path: Path, context: Context) -> None:
-        owner = f'"{path[-1]}"' if path else "the top level of the file"
+        owner = named(path) if path else "the top level of the file"
         hint = self.dropped.get(key) or nearest(key, self.fields)
         tell = context.report.warning if self.lenient else context.report.error
         tell("unknown-key", f'{owner} has no key "{key}"', node.key_span(key), (*path, key), hint)
