@@ -112,7 +112,7 @@ def stacks_lines(view: StacksView, paint: Paint = plain) -> list[str]:
             (stack["name"], "name"),
             (stack["state"], style_of(stack["state"])),
             (_tally(stack), ""),
-            (_stack_detail(stack), "dim"),
+            (_row_detail(stack), "dim"),
         ]
         for stack in view["stacks"]
     ]
@@ -135,11 +135,35 @@ OUT_OF_FORCE = "the newest text has errors: the last good definition stays in fo
 NEVER_GOOD = "its files have errors: nothing is in force yet"
 
 
+SET_ASIDE = ("held", "paused", "stopped")
+"""States of a service that somebody left or put so: nothing happens to it by itself."""
+NAMED = 3
+"""So many names are told in a row of the list; the rest are counted."""
+
+
 def _stack_detail(stack: StackView) -> str:
     """One line; the errors of a file are listed below it, so they are not repeated here."""
     if any(found["severity"] == "error" for found in stack["diagnostics"]):
         return OUT_OF_FORCE if stack["generation"] else NEVER_GOOD
     return stack["detail"] or "; ".join(stack["waiting_for"])
+
+
+def _row_detail(stack: StackView) -> str:
+    """The same for the list, where services have no rows of their own: which are set aside, each by itself."""
+    whole = any(entry["service"] is None and entry["kind"] != "pinned" for entry in stack["overrides"])
+    aside = [] if whole or stack["state"] == "stopped" else _aside(stack)
+    return "; ".join(part for part in (_stack_detail(stack), *aside) if part)
+
+
+def _aside(stack: StackView) -> list[str]:
+    """`1 held: web`, one entry for each state."""
+    told = []
+    for state in SET_ASIDE:
+        names = [service["name"] for service in stack["services"] if service["state"] == state]
+        if names:
+            more = ", ..." if len(names) > NAMED else ""
+            told.append(f"{len(names)} {state}: {', '.join(names[:NAMED])}{more}")
+    return told
 
 
 def service_rows(stack: StackView, now: float) -> list[list[Cell]]:

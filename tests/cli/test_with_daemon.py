@@ -16,7 +16,7 @@ import pytest
 from stackd.api.convert import instant
 from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import OperationId, ServiceName, StackName
-from stackd.model.override import Operation, OperationState
+from stackd.model.override import Operation, OperationState, Override, OverrideKind
 from stackd.model.plan import FieldChange, Why
 from stackd.model.status import PlanStatus, StackState, StackStatus, StepStatus
 from stackd.model.view import ServiceState
@@ -74,6 +74,28 @@ async def test_status_of_all_shows_what_is_wrong_and_where(tmp_path: Path) -> No
             "\n"
             '/srv/blog/compose.yaml:14:9: error[bad-port]: "80:80:80:80" is not HOST:CONTAINER[/PROTO]\n'
         )
+
+
+async def test_status_of_all_names_the_services_that_are_set_aside_each_by_itself(tmp_path: Path) -> None:
+    kinds = (ServiceState.HELD, ServiceState.PAUSED, *[ServiceState.STOPPED] * 4)
+    aside = [service(f"s{number}", state) for number, state in enumerate(kinds)]
+    pinned = Override(StackName("c"), None, OverrideKind.PINNED, "rollback", "uid 0", NOON, value=2)
+    stacks = (
+        stack("a", service("web", ServiceState.HELD), service("db")),
+        replace(stack("b", *aside, state=StackState.DEGRADED), detail="db crashes"),
+        replace(stack("c", service("web", ServiceState.HELD)), overrides=(pinned,)),
+        replace(stack("d", service("web", ServiceState.HELD)), overrides=(replace(pinned, kind=OverrideKind.HELD),)),
+        replace(stack("e", service("web", ServiceState.STOPPED), state=StackState.STOPPED), detail="asked for"),
+    )
+    async with world(tmp_path, *stacks) as (_, stackd):
+        rows = [line.split(None, 3)[3:] for line in (await stackd("status")).out.splitlines()[1:]]
+    assert rows == [
+        ["1 held: web"],
+        ["db crashes; 1 held: s0; 1 paused: s1; 4 stopped: s2, s3, s4, ..."],
+        ["1 held: web"],
+        [],
+        ["asked for"],
+    ]
 
 
 async def test_status_of_one_shows_everything(tmp_path: Path) -> None:
