@@ -113,7 +113,7 @@ class Assembly:
             self._check(tree)
             root = tree
         else:
-            merge.unsaid(root, tree)
+            merge.prepare(root, tree)
             self._check(tree, complete=False)
             root = merge.merge(root, tree, report)
             unique(root)

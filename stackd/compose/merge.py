@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from stackd.compose.extensions import printed
 from stackd.compose.report import Report
-from stackd.compose.scalars import go_text
-from stackd.compose.tree import EXTENSIONS, Map, Node, Path, Scalar, Seq, is_null, kind, matches
+from stackd.compose.scalars import Date
+from stackd.compose.tree import EXTENSIONS, Map, Node, Path, Scalar, Seq, any_secret, is_null, kind, matches
 from stackd.compose.unique import has_keys
 
 _Merger: TypeAlias = "Callable[[Node, Node, Path, Report], Node]"
@@ -29,17 +30,23 @@ def lay(base: Node, over: Node, path: Path, report: Report) -> Node:
     return _nodes(base, over, path, report)
 
 
-def unsaid(base: Map, over: Map, path: Path = ()) -> None:
-    """Forget, in place, every key of `over` that has no value where `base` gives one: it says nothing, whatever a key
-    by itself may hold."""
+def prepare(base: Map, over: Map, path: Path = ()) -> None:
+    """Bring `over`, in place, into what of it is laid over `base`, whatever a key by itself may hold: a key without
+    a value says nothing where `base` gives one, and what is laid on as a list is a list."""
     for key, item in list(over.entries.items()):
         old, here = base.entries.get(key), (*path, key)
+        if old is None:
+            continue
         merger = next((merger for pattern, merger in _SPECIAL if matches(here, pattern)), None)
-        if isinstance(old, Map) and isinstance(item, Map):
-            if merger in (None, _build, _by_name):
-                unsaid(old, item, here)
-        elif old is not None and is_null(item) and merger not in _NULL_COUNTS and here not in _TABLES:
-            over.drop(key)
+        if is_null(item):
+            if merger not in _NULL_COUNTS and here not in _TABLES:
+                over.drop(key)
+        elif merger in (_pairs, _hosts):
+            over.entries[key] = Seq(_sequence(item), item.span)
+        elif merger is _build:
+            item = over.entries[key] = _with_context(item)
+        if isinstance(old, Map) and isinstance(item, Map) and merger in (None, _build, _by_name):
+            prepare(old, item, here)
 
 
 def reset(root: Map, paths: list[Path]) -> None:
@@ -110,11 +117,14 @@ def _build(base: Node, over: Node, path: Path, report: Report) -> Node:
 
 
 def _with_context(node: Node) -> Map:
+    """A text is the context; what is neither text nor mapping says nothing."""
     if isinstance(node, Map):
         return node
-    if is_null(node):
-        return Map({}, node.span)
-    return Map({"context": node}, node.span)
+    return Map({"context": node} if _is_text(node) else {}, node.span)
+
+
+def _is_text(node: Node) -> bool:
+    return isinstance(node, Scalar) and isinstance(node.value, str) and not isinstance(node.value, Date)
 
 
 def _by_name(base: Node, over: Node, path: Path, report: Report) -> Node:
@@ -142,25 +152,22 @@ def _pairs(base: Node, over: Node, path: Path, report: Report) -> Node:
 
 
 def _sequence(node: Node) -> list[Node]:
-    """A mapping as sorted NAME=VALUE texts."""
+    """A mapping as sorted NAME=VALUE texts, a text as the only item; what is neither, nor a list, holds nothing."""
     match node:
         case Seq():
             return node.items
-        case Scalar(value=None):
-            return []
         case Scalar():
-            return [node]
+            return [node] if _is_text(node) else []
         case Map():
             found: list[Node] = []
             for key in sorted(node.entries):
                 item = node.entries[key]
                 if isinstance(item, Map) and key == EXTENSIONS:  # among other names, its own are names like them
                     found += _sequence(item)
-                values = item.items if isinstance(item, Seq) else [item]
-                for value in values:
-                    if isinstance(value, Scalar):
-                        text = key if value.value is None else f"{key}={go_text(value.value)}"
-                        found.append(Scalar(text, value.span, value.secret))
+                    continue
+                for value in item.items if isinstance(item, Seq) else [item]:
+                    text = key if is_null(item) else f"{key}={printed(value)}"
+                    found.append(Scalar(text, value.span, any_secret(value)))
             return found
 
 
