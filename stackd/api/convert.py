@@ -18,6 +18,7 @@ from stackd.api.schemas import (
     ReplicaView,
     RestartView,
     ServiceView,
+    SetOverrideView,
     StackView,
     StepView,
     VersionView,
@@ -35,7 +36,7 @@ from stackd.model.status import (
     StackStatus,
     StepStatus,
 )
-from stackd.runtime.control import ServiceLog, Versions
+from stackd.runtime.control import ServiceLog, SetOverride, Versions
 
 
 def instant(seconds: float) -> str:
@@ -86,6 +87,11 @@ def override_view(override: Override) -> OverrideView:
         until=maybe_instant(override.until),
         value=override.value,
     )
+
+
+def set_override_view(answer: SetOverride) -> SetOverrideView:
+    """An override that was set."""
+    return SetOverrideView(**override_view(answer.override), detail=answer.detail)
 
 
 def replica_view(replica: ReplicaStatus) -> ReplicaView:

@@ -96,7 +96,7 @@ def _overrides(scope: str, word: str, get: Handler, put: Handler, drop: Handler)
     path, no, body = f"{scope}/override", schemas.NoQuery, schemas.OverrideBody
     return (
         Route("GET", path, no, None, schemas.OverridesView, get, f"The overrides of a {word}"),
-        Route("PUT", path, no, body, schemas.OverrideView, put, f"Stop or hold a {word} until released or edited"),
+        Route("PUT", path, no, body, schemas.SetOverrideView, put, f"Stop or hold a {word} until released or edited"),
         Route(
             "DELETE",
             path,

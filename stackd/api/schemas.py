@@ -42,6 +42,13 @@ class OverrideView(TypedDict):
     value: int | None
 
 
+class SetOverrideView(OverrideView):
+    """An override that is in force now; `detail` "" = it is on disk, else why it is not: then it is lost if the daemon
+    ends before it can be written."""
+
+    detail: str
+
+
 class OverridesView(TypedDict):
     """The overrides of exactly one scope."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         OverrideView,
         PlanView,
         ServiceView,
+        SetOverrideView,
         StacksView,
         StackView,
         StepView,
@@ -98,6 +99,11 @@ def override_line(override: OverrideView) -> str:
     until = f" until {override['until']}" if override["until"] else ""
     reason = f": {override['reason']}" if override["reason"] else ""
     return clean(f"{scope} is {what}{until} by {override['by']} since {override['at']}{reason}")
+
+
+def set_override_lines(answer: SetOverrideView) -> list[str]:
+    """An override that was set, and why it is not on disk, if so."""
+    return [override_line(answer), *([f"warning: {clean(answer['detail'])}"] if answer["detail"] else [])]
 
 
 def running_of(service: ServiceView) -> int:

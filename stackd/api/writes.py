@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from aiohttp import web
 
 from stackd.api import text
-from stackd.api.convert import operation_view, override_view, problem_error, stack_view
+from stackd.api.convert import operation_view, problem_error, set_override_view, stack_view
 from stackd.api.past import RollbackBody
 from stackd.api.problems import ProblemAnswer
 from stackd.api.reads import OVER, find_service, find_stack, stack_reply
@@ -129,8 +129,8 @@ async def _put_override(call: Call, stack: StackName, service: ServiceName | Non
     if until is not None and until <= call.serving.settings.wall():
         raise RequestError(422, "already_over", "body.until: lies in the past")
     work = call.control.put_override(stack, service, OverrideKind(body.kind), body.reason, call.by, until)
-    override = await call.serving.write(work)
-    return reply(call.request, override_view(override), lambda view: [text.override_line(view)])
+    answer = await call.serving.write(work)
+    return reply(call.request, set_override_view(answer), text.set_override_lines)
 
 
 async def drop_override_of_stack(call: Call) -> web.StreamResponse:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from stackd.api import text
+from stackd.api.table import clean
 from stackd.cli import caret
 from stackd.cli.client import Client, stack_path
 from stackd.cli.common import (
@@ -21,11 +22,11 @@ from stackd.cli.common import (
     stack_argument,
 )
 from stackd.cli.exits import Exit, Stop
-from stackd.cli.render import out, out_json
+from stackd.cli.render import err, out, out_json
 from stackd.cli.waiting import carried_out, waits
 
 if TYPE_CHECKING:
-    from stackd.api.schemas import OverrideView, StackView
+    from stackd.api.schemas import SetOverrideView, StackView
 
 
 def _verb(verb: str, summary: str) -> click.Command:
@@ -93,7 +94,7 @@ def hold_command(stack: str, services: tuple[str, ...], reason: str, length: flo
     checked_services(daemon, stack, services)
     until = (datetime.now(UTC) + timedelta(seconds=length)).isoformat() if length else None
     body = {"kind": "held", "reason": reason, "until": until}
-    held = [cast("OverrideView", daemon.send("PUT", path, body)) for path in _scopes(stack, services)]
+    held = [cast("SetOverrideView", daemon.send("PUT", path, body)) for path in _scopes(stack, services)]
     if as_json:
         out_json(held)
         return
@@ -101,6 +102,7 @@ def hold_command(stack: str, services: tuple[str, ...], reason: str, length: flo
     out(f"held{end}: {name}; release it: stackd resume {stack} {name}" for name in services)
     if not services:
         out([f"held{end}: {stack}; release it: stackd resume {stack}"])
+    err(*(f"warning: {clean(told)}" for told in dict.fromkeys(one["detail"] for one in held) if told))
 
 
 @click.command("resume")

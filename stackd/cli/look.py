@@ -9,6 +9,7 @@ import click
 
 from stackd.api import text
 from stackd.api.table import table
+from stackd.cli import behind
 from stackd.cli.common import as_json, client, optional_stack, refusals_end_it, stack_argument
 from stackd.cli.lingering import warning
 from stackd.cli.render import err, out, out_json, paint_for
@@ -20,7 +21,9 @@ from stackd.cli.render import err, out, out_json, paint_for
 @refusals_end_it
 def ps_command(stack: str | None, as_json: bool) -> None:
     """List services, of one STACK or of all."""
-    stacks = [client().stack(stack)] if stack else client().stacks()["stacks"]
+    daemon = client()
+    stacks = [daemon.stack(stack)] if stack else daemon.stacks()["stacks"]
+    _warn(behind.warning(daemon))
     if as_json:
         out_json([{"stack": entry["name"], **service} for entry in stacks for service in entry["services"]])
         return
@@ -53,9 +56,11 @@ def status_command(stack: str | None, as_json: bool) -> None:
             out(text.stacks_lines(view, paint_for(sys.stdout)))
         else:
             err("no stacks yet; add one: stackd add DIR")
-    advice = warning(lambda: daemon.version()["pid"])
-    if advice:
-        err(advice)
+    _warn(behind.warning(daemon), warning(lambda: daemon.version()["pid"]))
+
+
+def _warn(*advice: str) -> None:
+    err(*(line for line in advice if line))
 
 
 @click.command("plan")

@@ -23,7 +23,7 @@ from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswe
 from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
 from stackd.model.view import View
 from stackd.runtime.applied import pin
-from stackd.runtime.control import Control, LogQuery, ServiceLog, Versions
+from stackd.runtime.control import Control, LogQuery, ServiceLog, SetOverride, Versions
 from stackd.runtime.logs import follow_logs
 from stackd.runtime.parts import Parts as Parts
 from stackd.runtime.past import Past, refuse_released
@@ -128,14 +128,15 @@ class Commands:
                 scope = [o for o in view.overrides if not services or o.service is None or o.service in services]
                 gone = [o for o in scope if o.kind in _STOPS]
                 pins = [o for o in scope if o.kind is OverrideKind.PINNED and verb is Verb.UP]
-                await intents.put(*_narrowed(view, gone, services))
-                await intents.release(view.stack, (*gone, *pins), f"{verb} asked for by {by}")
+                await intents.put(*_narrowed(view, gone, services), asking=True)
+                await intents.release(view.stack, (*gone, *pins), f"{verb} asked for by {by}", asking=True)
             case Verb.DOWN:
-                await intents.put(parts.override(view, None, STOPPED, "down was asked for", by))
+                await intents.put(parts.override(view, None, STOPPED, "down was asked for", by), asking=True)
             case Verb.STOP:
                 project = view.project
                 scopes = services or tuple(project.services if project else ())
-                await intents.put(*(parts.override(view, one, STOPPED, "stop was asked for", by) for one in scopes))
+                stops = (parts.override(view, one, STOPPED, "stop was asked for", by) for one in scopes)
+                await intents.put(*stops, asking=True)
             case Verb.PULL | Verb.BUILD | Verb.RECONCILE | Verb.ROLLBACK | Verb.ADOPT | Verb.RELEASE:
                 pass
 
@@ -164,7 +165,7 @@ class Commands:
         reason: str,
         by: str,
         until: float | None,
-    ) -> Override:
+    ) -> SetOverride:
         """See `Control.put_override`."""
         view = self._parts.view(stack)
         self._parts.check(view, (service,) if service is not None else ())
@@ -172,8 +173,7 @@ class Commands:
             raise RequestError(422, "not_supported", f"an override of kind {kind} is not set so: {_OTHERWISE[kind]}")
         refuse_released(view)
         override = replace(self._parts.override(view, service, kind, reason or "asked for", by), until=until)
-        await self._parts.intents.put(override)
-        return override
+        return SetOverride(override, await self._parts.intents.put(override))
 
     async def drop_override(
         self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None
@@ -185,7 +185,7 @@ class Commands:
         if any(override.kind is OverrideKind.RELEASED for override in gone):
             await self.adopt(stack, by)
         elif gone:
-            await self._parts.intents.release(stack, gone, f"released by {by}")
+            await self._parts.intents.release(stack, gone, f"released by {by}", asking=True)
             verb = Verb.RESUME if any(override.kind in _STOPS for override in gone) else Verb.RECONCILE
             await self._ask(stack, verb, (service,) if service is not None else (), by)
         return bool(gone)

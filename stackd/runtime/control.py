@@ -31,6 +31,14 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True)
+class SetOverride:
+    """An override that is in force now; `detail` "" = it is on disk, else why it is not."""
+
+    override: Override
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceLog:
     """One log line with where it comes from."""
 
@@ -91,8 +99,8 @@ class Control(Protocol):
         reason: str,
         by: str,
         until: float | None,
-    ) -> Override:
-        """Set an override; on disk when this returns."""
+    ) -> SetOverride:
+        """Set an override; in force when this returns, and on disk, or it says why not."""
 
     async def drop_override(
         self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None

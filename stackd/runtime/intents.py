@@ -55,20 +55,20 @@ class Intents:
 
     # Overrides
 
-    async def put(self, *overrides: Override, pin: Pin | None = None) -> None:
-        """Set overrides of one stack, replacing those of the same scopes; on disk when this returns.
+    async def put(self, *overrides: Override, pin: Pin | None = None, asking: bool = False) -> str:
+        """Set overrides of one stack, replacing those of the same scopes; "" = on disk, else why they are not.
 
         They come into force together: a stop of several services keeps their order. A PINNED one stands beside others
-        of its scope, and comes into force with the revision that it names, `pin`.
+        of its scope, and comes into force with the revision that it names, `pin`. `asking`: an `ask` follows, which
+        writes all that is not written yet and tells whether that is on disk.
         """
         if not overrides:
-            return
+            return ""
         written = await asyncio.gather(*(self._journal.put_override(override) for override in overrides))
         if pin is not None:
             self._store.set_pin(overrides[0].stack, pin)
         await asyncio.gather(*(self._journal.delete_override(one) for one in self._enforce(*overrides)))
-        if not all(written):
-            self._warn(overrides[0].stack)
+        return "" if all(written) or asking else self._warn(overrides[0].stack)
 
     def impose(self, *overrides: Override) -> None:
         """The same for what nobody waits for: in force at once, on disk when that answers."""
@@ -92,10 +92,10 @@ class Intents:
         new = {(override.service, override.kind) for override in overrides}
         return [one for one in old if (one.service, one.kind) not in new]
 
-    async def release(self, stack: StackName, overrides: Iterable[Override], why: str) -> bool:
-        """Delete overrides, also from the disk; whether there were any."""
+    async def release(self, stack: StackName, overrides: Iterable[Override], why: str, *, asking: bool = False) -> bool:
+        """Delete overrides, also from the disk; whether there were any. `asking` as in `put`."""
         gone = self._lift(stack, overrides, why)
-        if not all(await asyncio.gather(*(self._journal.delete_override(override) for override in gone))):
+        if not all(await asyncio.gather(*(self._journal.delete_override(one) for one in gone))) and not asking:
             self._warn(stack)
         return bool(gone)
 

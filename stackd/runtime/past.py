@@ -112,7 +112,7 @@ class Past:
             stack, None, OverrideKind.PINNED, reason, by, parts.clock().wall,
             definition=view.desired.project.digest, value=chosen.number,
         )  # fmt: skip
-        await parts.intents.put(override, pin=pin)
+        await parts.intents.put(override, pin=pin, asking=True)
         return await parts.ask(stack, Verb.ROLLBACK, (), by)
 
 

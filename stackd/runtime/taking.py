@@ -172,7 +172,7 @@ class Taking:
             raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
         if not _released(view):
             override = replace(parts.override(view, None, OverrideKind.RELEASED, "released", by), definition="")
-            await parts.intents.put(override)
+            await parts.intents.put(override, asking=True)
         return await parts.ask(stack, Verb.RELEASE, (), by)
 
 

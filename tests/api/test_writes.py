@@ -207,9 +207,21 @@ async def test_an_override_is_set_shown_and_released(scope: str) -> None:
             "moving disks",
             "2033-11-14T22:13:20.000Z",
         )
-        assert (await api.get(f"{scope}/override")).json["overrides"] == [put.json]
+        assert put.json["detail"] == ""
+        shown = {key: value for key, value in put.json.items() if key != "detail"}
+        assert (await api.get(f"{scope}/override")).json["overrides"] == [shown]
         assert (await api.ask("DELETE", f"{scope}/override")).json == {"changed": True}
         assert (await api.ask("DELETE", f"{scope}/override")).json == {"changed": False}
+
+
+async def test_an_override_that_is_not_on_disk_is_set_and_says_so() -> None:
+    async with serving() as api:
+        api.control.behind = "not on disk: no space left"
+        body = '{"kind": "held"}'
+        put = await api.ask("PUT", "/v1/stacks/blog/override", data=body)
+        assert (put.status, put.json["detail"]) == (200, "not on disk: no space left")
+        told = await api.ask("PUT", "/v1/stacks/blog/override", data=body, headers={"Accept": "text/plain"})
+        assert told.text.endswith("\nwarning: not on disk: no space left\n")
 
 
 @pytest.mark.parametrize("body", ['{"kind": "frozen"}', "{}", '{"kind": "held", "x": 1}'])

@@ -241,6 +241,26 @@ async def test_hold_and_resume(tmp_path: Path) -> None:
         assert (await stackd("resume", "blog", "web")).out == "web: was neither held nor stopped\n"
 
 
+async def test_a_hold_that_is_not_on_disk_is_warned_of_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.behind = "not on disk: no space left"
+        ended = await stackd("hold", "blog", "web", "db")
+        assert (ended.code, ended.err) == (0, "warning: not on disk: no space left\n")
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "blog"), ("ps",), ("ps", "--json")], ids=" ".join)
+async def test_a_database_that_forgets_is_warned_of_in_one_line_beside_the_results(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.ready = replace(api.control.ready, watcher="slow")
+        before = await stackd(*words)
+        api.control.ready = replace(api.control.ready, journal="no space left")
+        ended = await stackd(*words)
+    assert (before.err, ended.out) == ("", before.out)
+    assert ended.err == "warning: the database is not in order, so holds and stops may be forgotten: no space left\n"
+
+
 async def test_a_hold_of_several_services_is_of_all_of_them_or_of_none(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
         ended = await stackd("hold", "blog", "web", "bd")

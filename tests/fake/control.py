@@ -28,7 +28,7 @@ from stackd.model.status import (
     StackStatus,
 )
 from stackd.model.view import Presence, ServiceState
-from stackd.runtime.control import LogQuery, ServiceLog, Versions
+from stackd.runtime.control import LogQuery, ServiceLog, SetOverride, Versions
 from tests.fake.past import NOON as NOON
 
 WELL = Readiness(engine="", events="", watcher="", journal="", sources="")
@@ -97,6 +97,8 @@ class FakeControl:
         self.world: dict[StackName, StackStatus] = {entry.name: entry for entry in stacks}
         self.plans: dict[StackName, PlanStatus] = {}
         self.ready = WELL
+        self.behind = ""
+        """Why what is asked for is not on disk."""
         self.kept: dict[OperationId, Operation] = {}
         self.history: list[Happening] = []
         self.forgotten = 0
@@ -232,14 +234,14 @@ class FakeControl:
         reason: str,
         by: str,
         until: float | None,
-    ) -> Override:
+    ) -> SetOverride:
         if self.refuse is not None:
             raise self.refuse
         override = Override(stack, service, kind, reason, by, NOON, until)
         status = self.stack(stack)
         others = tuple(entry for entry in status.overrides if entry.service != service)
         self.put(replace(status, overrides=(*others, override)))
-        return override
+        return SetOverride(override, self.behind)
 
     async def drop_override(
         self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None

@@ -270,4 +270,24 @@ async def test_what_was_asked_and_is_not_on_disk_says_so(tmp_path: Path, monkeyp
         assert asked.detail.startswith("not on disk: ")
         over = await daemon.control.settled(asked.request.id, 10)
         assert (over.state, over.detail) == (OperationState.SUCCEEDED, asked.detail)
-        assert [one for one in daemon.control.happenings(-1, 1000) if one.type == "journal.behind"]
+        held = await daemon.control.put_override(APP, WEB, OverrideKind.HELD, "", "a test", None)
+        assert held.detail == asked.detail
+
+
+@pytest.mark.parametrize("verb", [Verb.STOP, Verb.DOWN, Verb.UP])
+async def test_what_is_not_on_disk_is_told_once_in_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Verb
+) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one")))
+        await until(lambda: calm(daemon, "web"))
+        await daemon.control.put_override(APP, WEB, OverrideKind.HELD, "", "a test", None)
+
+        async def full(timeout: float) -> bool:
+            return False
+
+        monkeypatch.setattr(daemon._journal, "flush", full)
+        asked = await daemon.control.submit(APP, verb, (), "a test")
+        told = [one for one in daemon.control.happenings(-1, 1000) if one.type == "journal.behind"]
+        assert [one.message for one in told] == [asked.detail]
