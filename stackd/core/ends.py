@@ -28,6 +28,8 @@ KILL_WAIT = 3.0
 """After a `kill`, how long a `stop` may still come (behaviour.md 1: 20.10 sends it up to 0.2 s after the death)."""
 DEATH_WAIT = 0.5
 """After a `die` that follows a `kill`, how long a `stop` may still come."""
+GONE_WAIT = 0.5
+"""How long the event of a removal may come after a list that shows the container no more (seconds)."""
 PROOF_WAIT = 6.0
 """How long a stop may stay unattributed before it counts as a crash."""
 KILLED_WITHIN = 15.0
@@ -84,6 +86,14 @@ def awaited_stop(evidence: Evidence, now: Now) -> float | None:
         return None
     dead = evidence.died_at is not None and evidence.died_at >= evidence.kill_at  # however long its grace was
     until = (evidence.died_at or 0.0) + DEATH_WAIT if dead else evidence.kill_at + KILL_WAIT
+    return until if until > now.mono else None
+
+
+def awaited_removal(evidence: Evidence, now: Now) -> float | None:
+    """Until when it may still be told who removed a container that no list shows any more (monotonic), else None."""
+    if evidence.gone_at is None or evidence.verdict is Verdict.OWN:
+        return None
+    until = evidence.gone_at + GONE_WAIT
     return until if until > now.mono else None
 
 

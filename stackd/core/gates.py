@@ -9,7 +9,7 @@ from typing import assert_never
 
 from stackd.core.backoff import in_words, next_call
 from stackd.core.desired import Want
-from stackd.core.ends import End, awaited_stop, ended, is_answered
+from stackd.core.ends import End, awaited_removal, awaited_stop, ended, is_answered
 from stackd.core.ownership import foreign
 from stackd.core.sharing import made_from, namespaces
 from stackd.core.slots import Slot
@@ -89,9 +89,9 @@ def absent_evidence_gate(world: World, service: ServiceName) -> Blockers:
         return ()
     for evidence in world.view.evidence.values():
         if evidence.service == service and evidence.container not in present:
-            until = awaited_stop(evidence, world.now)  # the list may run ahead of the events
-            if until is not None:
-                return (Blocker(BlockerKind.EVIDENCE, "it was stopped and removed; finding out by whom", until),)
+            until = awaited_stop(evidence, world.now) or awaited_removal(evidence, world.now)
+            if until is not None:  # the list may run ahead of the events
+                return (Blocker(BlockerKind.EVIDENCE, "it was removed; finding out by whom", until),)
     return ()
 
 

@@ -71,7 +71,8 @@ class Evidence:
 
     `kill_at`, `stop_at`, `died_at`: monotonic instants at which we received them, None = not received. `removal`: it is
     about the removal of a container, seen at `stop_at`, not about a stop. `paused_at`: since when another hand has
-    paused it (wall clock), None = it has not, or nobody told.
+    paused it (wall clock), None = it has not, or nobody told. `gone_at`: since when no list shows it any more
+    (monotonic), None = it is there, or we removed it.
     """
 
     container: ContainerId
@@ -86,6 +87,7 @@ class Evidence:
     verdict: Verdict = Verdict.UNPROVEN
     removal: bool = False
     paused_at: float | None = None
+    gone_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

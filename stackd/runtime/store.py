@@ -139,10 +139,19 @@ class Store:
         same = cell.observed == observed
         before = cell.observed.sent_at if cell.observed else 0.0
         waited = any(at > before for at in (*cell.answered.values(), self._host.contact_at))
+        self._note_gone(cell, observed)
         cell.observed = observed
         self._forget_gone(cell, observed)
         if not same or waited:
             self._bump(cell)
+
+    def _note_gone(self, cell: _Cell, observed: ObservedStack) -> None:
+        """A list may run ahead of the events: what it shows no more, and we did not remove, has yet to be told of."""
+        there = {container.id for container in observed.containers}
+        for old in cell.observed.containers if cell.observed else ():
+            if old.id not in there and old.id not in cell.removing:
+                known = cell.evidence.get(old.id) or Evidence(old.id, old.service, old.started_at)
+                cell.evidence[old.id] = replace(known, gone_at=self._mono())
 
     def _forget_gone(self, cell: _Cell, observed: ObservedStack) -> None:
         """Condemned runs that are over and answered failures of containers that are gone explain nothing any more."""

@@ -123,6 +123,18 @@ def test_a_container_that_vanished_after_a_signal_is_not_made_again_before_its_s
     assert toy.wait(0.6).frontier() == ["create web 1"]
 
 
+@pytest.mark.parametrize("verdict", [Verdict.UNPROVEN, Verdict.OWN])
+def test_a_container_that_no_list_shows_any_more_is_not_made_again_before_its_removal_could_be_told(
+    verdict: Verdict,
+) -> None:
+    toy = Toy(service("web")).settle().wait(1)
+    box = toy.box("web")
+    toy.boxes.clear()
+    toy.evidence[box.id] = evidence(box, verdict, gone_at=toy.mono)
+    assert toy.frontier() == ([] if verdict is Verdict.UNPROVEN else ["create web 1"])
+    assert toy.wait(0.6).frontier() == ["create web 1"]
+
+
 def awaited(verdict: Verdict, **instants: float) -> float | None:
     """Until when a stop is awaited at 1000 s, for evidence of these instants."""
     toy = Toy(service("web")).settle()

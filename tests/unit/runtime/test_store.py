@@ -8,7 +8,7 @@ from dataclasses import replace
 from stackd.model.evidence import Evidence
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
-from stackd.model.plan import CreateNetwork, Plan, Reason, Why
+from stackd.model.plan import CreateNetwork, Plan, Reason, RemoveContainer, Why
 from stackd.model.spec import NetworkSpec
 from stackd.model.view import Decision, DesiredStack, HostFacts, Ledger
 from stackd.runtime.store import Store
@@ -81,3 +81,18 @@ def test_an_observation_that_was_overtaken_is_dropped() -> None:
     told.store.set_observed(seen(11.0))
     (box,) = (told.store.view(STACK).observed or seen(0.0)).containers
     assert box.state is ContainerState.EXITED
+
+
+def test_what_a_list_shows_no_more_and_nobody_here_removed_is_noted_as_gone() -> None:
+    told, empty = Told(), ObservedStack(STACK, (), sent_at=12.0)
+    told.store.set_observed(seen(11.0))
+    told.store.set_observed(empty)
+    assert [one.gone_at for one in told.store.evidence(STACK).values()] == [10.0]
+
+
+def test_what_stackd_removed_itself_is_not_noted_as_gone() -> None:
+    told, empty = Told(), ObservedStack(STACK, (), sent_at=12.0)
+    told.store.set_observed(seen(11.0))
+    told.store.started(STACK, RemoveContainer(WEB, ContainerId("c"), False, Reason(Why.ORPHANED)))
+    told.store.set_observed(empty)
+    assert not told.store.evidence(STACK)
