@@ -1,4 +1,4 @@
-"""When a running container follows another one's restart: a shared namespace, or `depends_on: restart: true`.
+"""When a running container follows what became of another one: a shared namespace, or `depends_on: restart: true`.
 
 Law: told from state alone, so nothing is lost with our memory, and no dependent is restarted twice for one cause: what
 started after the dependency has followed it. What cannot be told is left running: the removal and remaking of a number
@@ -7,12 +7,14 @@ above 1 looks like scaling up, and so does that of a dependency that the depende
 
 from __future__ import annotations
 
+from stackd.core.desired import Want
+from stackd.core.ends import awaited_stop
 from stackd.core.gates import Blockers, dependency_gate
-from stackd.core.sharing import restarted_parent
+from stackd.core.sharing import lost_parents, restarted_parent
 from stackd.core.slots import Slot
 from stackd.core.world import World
 from stackd.model.observed import ObservedContainer
-from stackd.model.plan import Reason, Why
+from stackd.model.plan import Blocker, BlockerKind, Reason, Why
 from stackd.model.spec import Dependency, ServiceSpec
 
 
@@ -26,6 +28,26 @@ def followed(world: World, spec: ServiceSpec, container: ObservedContainer) -> t
         if dependency.restart and any(_renewed(world, dependency, s, container) for s in _slots(world, dependency)):
             why = Reason(Why.DEPENDENCY_RESTARTED, f"{dependency.service} was restarted")
             return why, dependency_gate(world, spec)
+    return None
+
+
+def deserted(world: World, spec: ServiceSpec, container: ObservedContainer) -> tuple[Reason, Blockers] | None:
+    """Why a running container is to wait, stopped, for one whose namespace it shares, and what that stop waits for.
+
+    The namespace of a container that is down is a dead one, and nobody starts it while a person or another hand wants
+    it down: as with our own stop of it (`core.cascade`), the child ends too. One that is about to run again is awaited
+    instead, for its child follows its restart. A child that another hand is just stopping as well is not stopped first.
+    """
+    for parent in lost_parents(spec, container, world.seen):
+        target = world.targets.get(parent)
+        if target is None or target.want is Want.RUN or target.override is None:
+            continue
+        word = "held" if target.want is Want.LEAVE else "stopped"
+        evidence = world.view.evidence.get(container.id)
+        until = awaited_stop(evidence, world.now) if evidence is not None else None
+        text = f"{parent}, whose namespace it shares, is down and {word}: {target.reason}"
+        waits = Blocker(BlockerKind.EVIDENCE, "it was stopped or killed; finding out by whom", until)
+        return Reason(Why.DEPENDENCY_RESTARTED, text), (waits,) if until is not None else ()
     return None
 
 

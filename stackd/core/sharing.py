@@ -92,6 +92,16 @@ def restarted_parent(container: ObservedContainer, seen: ObservedStack) -> Obser
     )
 
 
+def lost_parents(spec: ServiceSpec, container: ObservedContainer, seen: ObservedStack) -> tuple[ServiceName, ...]:
+    """The services whose namespaces this running container shares though the containers that made them are down.
+
+    A pid namespace ends with its first process, and whoever lives in it is killed with that: there is nothing to do.
+    """
+    held, down = held_parents(spec, container), {one.id: one.ended for one in seen.containers}
+    outlived = [name for name in namespaces(spec) if name in held and container.pid_mode != _OF_CONTAINER + held[name]]
+    return tuple(name for name in outlived if down.get(held[name], True))
+
+
 DIES_WITHIN = 2.0
 """A process of a pid namespace is killed within 50 ms of the namespace's first one (behaviour.md 6); seconds."""
 KILLED = 137

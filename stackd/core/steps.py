@@ -8,7 +8,7 @@ from __future__ import annotations
 from stackd.core.backoff import cause_in_words, duration, next_health_restart, next_start
 from stackd.core.desired import Target
 from stackd.core.ends import End, ended, is_answered
-from stackd.core.follow import followed
+from stackd.core.follow import deserted, followed
 from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, name_gate, resource_gate
 from stackd.core.ownership import ours
 from stackd.core.slots import Slot, is_finished_job
@@ -268,6 +268,9 @@ def restart(world: World, spec: ServiceSpec, container: ObservedContainer) -> St
     condemned = world.view.condemned.get(container.id)
     if condemned is not None and condemned.started_at == container.started_at:
         return stop(world, container, Reason(condemned.why, condemned.reason), restart=condemned.restart)
+    alone = deserted(world, spec, container)
+    if alone is not None:
+        return stop(world, container, alone[0], restart=True, blockers=alone[1])
     return _as_asked(world, container) or _heal(world, spec, container) or _follow(world, spec, container)
 
 

@@ -8,6 +8,7 @@ from stackd.core.backoff import is_crash_looping, next_health_restart
 from stackd.core.desired import Target, Want
 from stackd.core.ends import End, ended
 from stackd.core.hands import how_it_was_paused, instant
+from stackd.core.sharing import lost_parents
 from stackd.core.world import World
 from stackd.model.observed import ContainerState, Health, ObservedContainer
 from stackd.model.plan import (
@@ -29,6 +30,7 @@ STUCK = (BlockerKind.FINAL, BlockerKind.EXTERNAL)
 ONCE_MORE = 2
 """So many stops must have failed before a container is called stuck: one may have met an engine that was busy."""
 FAILING = (BlockerKind.BACKOFF,)
+_RUNS = (ServiceState.RUNNING, ServiceState.HEALTHY, ServiceState.STARTING)
 
 
 def judge(world: World, plan: Plan) -> tuple[ServiceVerdict, ...]:
@@ -54,9 +56,10 @@ def _judge(world: World, target: Target, steps: list[Step]) -> ServiceVerdict:
     if steps:
         return _judge_pending(world, target, containers, steps)
     state = _plain_state(world, target, containers)
-    good = state not in (ServiceState.EXITED, ServiceState.UNHEALTHY)
+    offline = _offline(world, target, containers) if state in _RUNS else ""
+    good = state not in (ServiceState.EXITED, ServiceState.UNHEALTHY) and not offline
     settled = state is not ServiceState.STARTING
-    detail = _plain_detail(world, target, containers, state)
+    detail = offline or _plain_detail(world, target, containers, state)
     return ServiceVerdict(target.service, state, detail, settled=settled, good=good)
 
 
@@ -201,6 +204,16 @@ def _plain_state(world: World, target: Target, containers: list[ObservedContaine
     ):
         return ServiceState.COMPLETED
     return ServiceState.EXITED
+
+
+def _offline(world: World, target: Target, containers: list[ObservedContainer]) -> str:
+    """What a container that runs in the network of one that does not is to say: no event and no exit tells of it."""
+    if target.spec is None or not target.spec.network_mode.startswith("service:"):
+        return ""
+    parent = target.spec.network_mode.removeprefix("service:")
+    if not any(parent in lost_parents(target.spec, c, world.seen) for c in containers if c.running):
+        return ""
+    return f"it has no network: {parent}, whose network it shares, does not run"
 
 
 def _health(target: Target, container: ObservedContainer) -> Health:

@@ -45,6 +45,24 @@ def test_a_container_stopped_by_hand_is_held_visibly_and_released_by_start(world
     until(lambda: stack.service("one").at("override") is None, "no hold any more")
 
 
+def test_a_child_of_what_is_stopped_by_hand_stops_with_the_cause_and_comes_back_with_it(
+    world: World, daemon: Daemon
+) -> None:
+    side = forever("side", extra=['network_mode: "service:web"']).removeprefix("services:\n")
+    stack = world.stack(daemon, "child", {"compose.yaml": forever("web") + side})
+    before = stack.running("web", "side")
+    stack.settled()
+    world.engine.docker("stop", before["web"].id)
+    until(lambda: stack.one("side").state == "exited", "side stopped")
+    told = until(lambda: str(stack.service("side").at("detail")), "its reason")
+    assert told.startswith("web is held: stopped by another hand"), told
+    stopped = [one for one in stack.messages().splitlines() if one.startswith("side container.stopped")]
+    assert "web, whose namespace it shares, is down and held" in stopped[-1]
+    daemon.cli("start", stack.name, "web")
+    after = stack.running("web", "side")
+    assert (after["web"].id, after["side"].id) == (before["web"].id, before["side"].id)
+
+
 def test_a_restart_by_hand_is_not_fought(world: World, daemon: Daemon) -> None:
     stack = world.stack(daemon, "restart", {"compose.yaml": forever("one")})
     before = stack.running("one")["one"]

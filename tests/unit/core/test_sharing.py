@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from stackd.model.evidence import Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ContainerState, Health
 from stackd.model.override import OverrideKind, Verb
 from stackd.model.plan import BlockerKind, StartContainer, StopContainer, Why
 from stackd.model.spec import HealthCheck, RestartPolicy, ServiceSpec, VolumesFrom
 from stackd.model.view import ServiceLedger, ServiceState
-from tests.unit.core.dsl import NEVER, Toy, needs, service, words
+from tests.unit.core.dsl import NEVER, Toy, evidence, needs, service, words
 
 KINDS = ("network_mode", "ipc", "pid")
 
@@ -160,6 +161,80 @@ def test_a_child_waits_for_a_parent_that_is_not_required() -> None:
     assert toy.verdict("child").state is ServiceState.WAITING
     toy.overrides = ()
     assert toy.settle().box("child").running
+
+
+@pytest.mark.parametrize("kind", ["network_mode", "ipc"])
+@pytest.mark.parametrize("how", [OverrideKind.HELD, OverrideKind.STOPPED])
+def test_a_child_whose_parent_is_down_and_is_to_stay_so_is_stopped_and_comes_back_with_it(
+    kind: str, how: OverrideKind
+) -> None:
+    toy = shared(kind)
+    toy.crash("vpn", 0)
+    toy.override(how, "vpn")
+    (stop,) = toy.steps(StopContainer, "child")
+    word = "held" if how is OverrideKind.HELD else "stopped"
+    assert str(stop.op.reason) == f"vpn, whose namespace it shares, is down and {word}: wanted so (by test)"
+    toy.settle()
+    assert not toy.box("child").live
+    verdict = toy.verdict("child")
+    assert (verdict.state, verdict.detail) == (ServiceState.WAITING, f"vpn is {word}: wanted so (by test)")
+    toy.overrides = ()
+    toy.done.clear()
+    toy.ask(Verb.START, "vpn")
+    assert done(toy.settle()) == ["start vpn", "start child"]
+
+
+def test_a_child_of_a_parent_that_another_hand_removed_and_that_is_held_is_stopped() -> None:
+    toy = shared("network_mode")
+    del toy.boxes[toy.box("vpn").id]
+    assert toy.override(OverrideKind.HELD, "vpn").frontier() == ["stop child"]
+
+
+def test_a_hold_of_a_parent_that_runs_or_is_paused_changes_nothing_for_its_child() -> None:
+    toy = shared("network_mode").override(OverrideKind.HELD, "vpn")
+    assert toy.plan() == []
+    toy.alter("vpn", state=ContainerState.PAUSED)
+    assert toy.plan() == []
+
+
+def test_a_child_whose_parent_is_about_to_run_again_is_not_stopped_before_that() -> None:
+    toy = shared("network_mode")
+    toy.crash("vpn")
+    assert toy.frontier() == ["start vpn"]
+
+
+def test_a_child_whose_parent_is_over_runs_on_and_says_that_it_has_no_network() -> None:
+    toy = shared("network_mode")
+    toy.crash("vpn", 0)
+    verdict = toy.wait(60).verdict("child")
+    assert (toy.plan(), verdict.state, verdict.good) == ([], ServiceState.RUNNING, False)
+    assert verdict.detail == "it has no network: vpn, whose network it shares, does not run"
+    other = shared("ipc")
+    other.crash("vpn", 0)
+    assert other.wait(60).verdict("child").detail == ""
+
+
+def test_a_child_that_is_held_itself_is_left_running_beside_its_held_parent() -> None:
+    toy = shared("network_mode").override(OverrideKind.HELD, "vpn").override(OverrideKind.HELD, "child")
+    toy.crash("vpn")
+    assert toy.plan() == []
+
+
+def test_a_child_of_a_pid_namespace_still_seen_running_beside_its_held_dead_parent_is_not_stopped() -> None:
+    toy = shared("pid")
+    before = toy.box("child")
+    toy.crash("vpn")
+    toy.put(before)
+    assert toy.override(OverrideKind.HELD, "vpn").plan() == []
+
+
+def test_a_child_that_another_hand_is_just_stopping_too_is_not_stopped_first() -> None:
+    toy = shared("network_mode")
+    toy.crash("vpn")
+    box = toy.box("child")
+    toy.override(OverrideKind.HELD, "vpn").evidence[box.id] = evidence(box, Verdict.PENDING, kill_at=toy.mono)
+    assert (toy.plan(), toy.frontier()) == (["stop child"], [])
+    assert toy.wait(60).frontier() == ["stop child"]
 
 
 def test_volumes_of_a_restarted_container_restart_nobody_and_those_of_a_replaced_one_replace() -> None:
