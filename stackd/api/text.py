@@ -280,6 +280,8 @@ def plan_lines(plan: PlanView, paint: Paint = plain) -> list[str]:
         known = plan["state"] not in UNDECIDED
         detail = f" ({clean(plan['detail'])})" if plan["detail"] else ""
         told = "nothing to do" if known else f"not known yet: the stack is {plan['state']}{detail}"
+        if plan["state"] == "frozen" and plan["detail"]:
+            told = f"nothing until you say so: {clean(plan['detail'])}"
         return [f"{paint('name', plan['stack'])}: {told}"]
     count = len(plan["steps"])
     head = f"{paint('name', plan['stack'])}: {count} step{'s' if count > 1 else ''}"

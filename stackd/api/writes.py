@@ -197,8 +197,8 @@ def _up(service: ServiceStatus) -> int:
 
 def _runs(stack: StackStatus) -> bool:
     """Every service has the containers that it wants, has completed, or was stopped on purpose."""
-    settled = stack.state not in {StackState.LOADING, StackState.INVALID, StackState.FAILED, StackState.STOPPED}
-    return settled and all(
+    unsettled = {StackState.LOADING, StackState.INVALID, StackState.FAILED, StackState.FROZEN, StackState.STOPPED}
+    return stack.state not in unsettled and all(
         service.state is ServiceState.COMPLETED or service.override is not None or _up(service) >= service.wanted
         for service in stack.services
     )

@@ -88,6 +88,8 @@ def _state(view: View, decision: Decision | None, trouble: str) -> tuple[StackSt
         if foreign(view) and not ours(view):
             return StackState.ORPHANED, "its folder was removed; what is left was not made by stackd, and runs on"
         return StackState.REMOVING, "its folder was removed"
+    if desired.project is None and desired.waits:
+        return StackState.FROZEN, desired.waits
     if desired.project is None:
         text = str(errors[0]) if errors else "it has no definition yet"
         return StackState.INVALID, text

@@ -22,6 +22,7 @@ class StackState(enum.StrEnum):
     RUNNING: every service is as wanted. CHANGING: something is under way or waits its turn. DEGRADED: a service fails,
     backs off or is blocked. INVALID: there never was a good definition. LOADING: not yet read or not yet seen.
     ORPHANED: no definition; containers run on. FAILED: the stack's own task ended by an error, to be started again.
+    FROZEN: its definition is good and comes into force when a person says so.
     """
 
     RUNNING = "running"

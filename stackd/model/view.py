@@ -39,7 +39,7 @@ class DesiredStack:
 
     `diagnostics` are those of the newest text, which may not be in force; `services_settled` says that the set of
     services was read twice, a second apart, so that what is absent may be removed. `generation` counts the definitions
-    that came into force.
+    that came into force. `waits`: why a definition that is good is not in force until a person says so, "" = it is.
     """
 
     name: StackName
@@ -50,6 +50,7 @@ class DesiredStack:
     generation: int = 0
     folder: Path | None = None
     root: Path | None = None
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

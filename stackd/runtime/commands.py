@@ -100,7 +100,9 @@ class Commands:
             refuse_released(view)
         view = await self._confirmed(view, verb)
         if view.desired is None or (view.desired.project is None and verb is not Verb.RECONCILE):
-            raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
+            why = view.desired.waits if view.desired else ""
+            why = why or f"stack {stack} has no valid definition: see its diagnostics"
+            raise RequestError(409, "no_definition", why)
         if verb is Verb.RECONCILE:
             await self._parts.source.rescan()
         await self._set_overrides(self._parts.store.view(stack), verb, services, by)

@@ -162,7 +162,7 @@ def doubtful(name: StackName, fate: Fate, held: Held, outcome: Outcome, place: P
 def waiting(name: StackName, old: StackName, before: Project | None, reading: StackReading) -> DesiredStack:
     """A new name of a stack that runs under its old one: nothing is done until a person asks for it."""
     project = reading.loaded.project if reading.loaded else None
-    text = f"this was {old}, which still runs; say up for {name} to replace it"
+    text = why = f"this was {old}, which still runs; `stackd up {name}` replaces it"
     if left := _left_behind(before, project):
         text += f". Its volumes do not move: {', '.join(left)}"
     warning = _warning("stack-renamed", text, Span(str(reading.place.root / reading.place.entry)))
@@ -173,6 +173,7 @@ def waiting(name: StackName, old: StackName, before: Project | None, reading: St
         services_settled=False,
         folder=reading.place.folder,
         root=reading.place.root,
+        waits=why if project is not None else "",
     )
 
 

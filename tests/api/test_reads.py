@@ -182,12 +182,20 @@ async def test_head_is_answered_like_get_without_a_body(path: str) -> None:
         assert (await api.ask("HEAD", "/v1/stacks/blog/up")).status == 405
 
 
-@pytest.mark.parametrize("state", [StackState.LOADING, StackState.INVALID, StackState.FAILED, StackState.FROZEN])
+@pytest.mark.parametrize("state", [StackState.LOADING, StackState.INVALID, StackState.FAILED])
 async def test_an_empty_plan_of_a_stack_not_decided_on_does_not_say_that_all_is_done(state: StackState) -> None:
     async with serving(replace(stack(state=state), detail="not looked at yet")) as api:
         text = (await api.get("/v1/stacks/blog/plan", Accept="text/plain")).text
         assert text == f"blog: not known yet: the stack is {state} (not looked at yet)\n"
         assert (await api.get("/v1/stacks/blog/plan")).json["state"] == state
+
+
+async def test_an_empty_plan_of_a_stack_that_waits_for_a_person_says_for_what_and_counts_as_no_run() -> None:
+    why = "this was ren, which still runs; `stackd up blog` replaces it"
+    async with serving(replace(stack(state=StackState.FROZEN), services=(), detail=why)) as api:
+        text = (await api.get("/v1/stacks/blog/plan", Accept="text/plain")).text
+        assert text == f"blog: nothing until you say so: {why}\n"
+        assert (await api.get("/v1/stacks/blog/wait?for=running")).status == 409
 
 
 async def test_a_long_reason_goes_on_below_itself_and_hides_nothing() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stackd.core.status import stack_status
 from stackd.model.override import OverrideKind
 from stackd.model.status import StackState, StackStatus
-from tests.unit.core.dsl import Toy, needs, removed, service
+from stackd.model.view import DesiredStack
+from tests.unit.core.dsl import STACK, Toy, needs, removed, service
 
 
 def status(toy: Toy) -> StackStatus:
@@ -14,6 +17,14 @@ def status(toy: Toy) -> StackStatus:
 
 def test_a_removed_stack_is_being_removed_while_something_of_ours_is_left() -> None:
     assert status(removed(Toy(service("web")).settle())).state is StackState.REMOVING
+
+
+def test_a_good_definition_that_waits_for_a_person_is_frozen_and_a_bad_one_invalid() -> None:
+    for waits, state in (("this was blog; `stackd up site` replaces it", StackState.FROZEN), ("", StackState.INVALID)):
+        toy = Toy(service("web"))
+        view = replace(toy.view(), desired=DesiredStack(STACK, None, waits=waits))
+        told = stack_status(view, None, 0, "", toy.now)
+        assert (told.state, told.detail) == (state, waits or "it has no definition yet")
 
 
 def test_a_removed_stack_whose_containers_were_adopted_does_not_say_that_they_are_being_removed() -> None:

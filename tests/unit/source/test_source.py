@@ -341,8 +341,10 @@ async def test_a_renamed_folder_waits_for_up_and_lists_the_volumes_that_stay_beh
         assert blog.project is not None
         assert "blog_data" in site.diagnostics[-1].message
         assert codes(site) == codes(blog) == ["stack-renamed"]
+        assert site.waits == "this was blog, which still runs; `stackd up site` replaces it"
         source.confirm(StackName("site"))
         await world.until(lambda: world.of("site").project is not None)
+        assert world.of("site").waits == ""
         assert world.of("blog").presence is Presence.REMOVED
 
 
