@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stackd.api.table import Cell, Paint, clean, indented, plain, table
-from stackd.api.text import age, style_of
+from stackd.api.text import UNDECIDED, age, style_of
 
 if TYPE_CHECKING:
     from stackd.api.past import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         RevisionView,
         WhyView,
     )
-    from stackd.api.schemas import ChangeView
+    from stackd.api.schemas import ChangeView, OverrideView, StackView
 
 _NOW = "now"
 
@@ -51,6 +51,34 @@ def why_lines(view: WhyView, paint: Paint = plain) -> list[str]:
     if view["next"]:
         lines.append(f"next: {clean(view['next'])}")
     return lines
+
+
+def stack_why_lines(stack: StackView, services: Sequence[WhyView], paint: Paint = plain) -> list[str]:
+    """Why a stack is as it is: what was asked of the whole and what ends that, else a line for each service."""
+    wide = [entry for entry in stack["overrides"] if entry["service"] is None]
+    lines = [line for entry in wide for line in _wide_lines(stack["name"], entry, paint)]
+    if any(entry["kind"] != "pinned" for entry in wide):
+        return lines
+    if not services or stack["state"] in UNDECIDED:
+        detail = f" ({clean(stack['detail'])})" if stack["detail"] else ""
+        lines.append(f"{paint('name', stack['name'])}: {paint(style_of(stack['state']), stack['state'])}{detail}")
+    return lines + [why_lines(view, paint)[0] for view in services]
+
+
+def _wide_lines(stack: str, override: OverrideView, paint: Paint) -> list[str]:
+    """What was asked of the whole stack, why, and what ends it."""
+    kind = override["kind"]
+    number = f" to revision {override['value']}" if kind == "pinned" else ""
+    asked = f"{override['reason']} (by {override['by']}) at {_moment(override['at'])}"
+    ways = {
+        "released": f"`stackd adopt {stack}` has stackd keep it again",
+        "stopped": f"`stackd up {stack}` starts it",
+        "pinned": f"`stackd up {stack}` puts its files in force",
+    }
+    way = ways.get(kind, f"`stackd resume {stack}` ends that")
+    edit = "" if kind == "released" else ", and so does an edit of its files"
+    end = f"it ends at {_moment(override['until'])}; " if override["until"] else ""
+    return [paint(style_of(kind), clean(f"{stack} is {kind}{number}: {asked}")), clean(f"next: {end}{way}{edit}")]
 
 
 def _link_row(link: LinkView) -> list[Cell]:

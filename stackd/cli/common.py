@@ -96,17 +96,6 @@ def stack_and_service(daemon: Client, stack: str, service: str | None) -> tuple[
     raise Stop(Exit.NOT_FOUND, f'there is no stack or service "{stack}"{_nearest(stack, known)}')
 
 
-def one_service(daemon: Client, stack: str, service: str | None) -> tuple[str, str]:
-    """Like `stack_and_service`, and exactly one service: of a stack that has but one, that one."""
-    stack, service = stack_and_service(daemon, stack, service)
-    if service is not None:
-        return stack, service
-    names = [entry["name"] for entry in daemon.stack(stack)["services"]]
-    if len(names) != 1:
-        raise Stop(Exit.USAGE, f"which service of {stack}? It has: {', '.join(names) or 'none'}")
-    return stack, names[0]
-
-
 def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
     """A duration of the command line: seconds, or a number with a unit (`90`, `2m`, `1h`)."""
     if value is None:

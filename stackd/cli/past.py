@@ -15,7 +15,6 @@ from stackd.cli.common import (
     as_json,
     client,
     complete_service,
-    one_service,
     refusals_end_it,
     stack_and_service,
     stack_argument,
@@ -26,6 +25,7 @@ from stackd.cli.waiting import asked_for, carried_out, waits
 
 if TYPE_CHECKING:
     from stackd.api.past import BundleView, CrashesView, DiffView, RevisionsView, WhyView
+    from stackd.api.schemas import StackView
 
 service_argument = click.argument("service", required=False, shell_complete=complete_service)
 
@@ -38,20 +38,42 @@ service_argument = click.argument("service", required=False, shell_complete=comp
 def why_command(stack: str, service: str | None, as_json: bool) -> None:
     """Say why SERVICE of STACK is as it is: what led to it, with times and places in files, and what comes next.
 
-    STACK may be left out when only one has such a service.
+    Without SERVICE: what was asked of the stack as a whole and what ends that, else a line for each service. STACK may
+    be left out when only one has such a service.
 
     \b
     Examples:
       stackd why blog web
       stackd why web
+      stackd why blog
     """
     daemon = client()
-    stack, service = one_service(daemon, stack, service)
-    view = cast("WhyView", daemon.get(f"{_service_path(stack, service)}/why"))
+    stack, service = stack_and_service(daemon, stack, service)
+    if service is None:
+        whole = daemon.stack(stack)
+        names = [entry["name"] for entry in whole["services"]]
+        if len(names) != 1 or any(entry["service"] is None for entry in whole["overrides"]):
+            _why_stack(whole, [_why(daemon, stack, name) for name in names], as_json=as_json)
+            return
+        service = names[0]
+    view = _why(daemon, stack, service)
     if as_json:
         out_json(view)
     else:
         out(retell.why_lines(view, paint_for(sys.stdout)))
+
+
+def _why(daemon: Client, stack: str, service: str) -> WhyView:
+    return cast("WhyView", daemon.get(f"{_service_path(stack, service)}/why"))
+
+
+def _why_stack(stack: StackView, services: list[WhyView], *, as_json: bool) -> None:
+    if as_json:
+        wide = [entry for entry in stack["overrides"] if entry["service"] is None]
+        whole = {"stack": stack["name"], "state": stack["state"], "detail": stack["detail"]}
+        out_json({**whole, "overrides": wide, "services": services})
+    else:
+        out(retell.stack_why_lines(stack, services, paint_for(sys.stdout)))
 
 
 def _service_path(stack: str, service: str) -> str:

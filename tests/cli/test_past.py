@@ -10,6 +10,7 @@ import pytest
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.override import OperationState, Override, OverrideKind
 from stackd.model.record import Adoptable
+from stackd.model.status import StackState
 from tests.api.test_past import REASON, WEB, remember
 from tests.cli.test_with_daemon import done, world
 from tests.fake.control import service, stack
@@ -28,6 +29,55 @@ async def test_why_tells_headline_chain_and_what_comes_next(tmp_path: Path) -> N
             "  now                   waiting  the third try is due",
             "next: it is started again in 4 s",
         ]
+
+
+ALL_OF_IT = [
+    ("held", "`stackd resume blog` ends that, and so does an edit of its files"),
+    ("stopped", "`stackd up blog` starts it, and so does an edit of its files"),
+    ("released", "`stackd adopt blog` has stackd keep it again"),
+]
+
+
+@pytest.mark.parametrize(("kind", "end"), ALL_OF_IT)
+async def test_why_of_a_stack_that_was_left_or_put_so_says_by_whom_and_what_ends_it(
+    tmp_path: Path, kind: str, end: str
+) -> None:
+    seen = "signal 15 came to all of it"
+    whole = Override(StackName("blog"), None, OverrideKind(kind), seen, "another hand", NOON, NOON + 60)
+    for services in ((service("web"), service("db")), (service("web"),)):
+        async with world(tmp_path, replace(stack("blog", *services), overrides=(whole,))) as (_, stackd):
+            ended = await stackd("why", "blog")
+            assert (ended.code, ended.out.splitlines()) == (
+                0,
+                [
+                    f"blog is {kind}: {seen} (by another hand) at 2023-11-14T22:13:20Z",
+                    f"next: it ends at 2023-11-14T22:14:20Z; {end}",
+                ],
+            )
+
+
+async def test_why_of_a_stack_without_a_reason_of_its_own_tells_each_service_in_a_line(tmp_path: Path) -> None:
+    lines = ["db: it is as its file says", "web: it exits at once since its image was edited"]
+    async with world(tmp_path) as (api, stackd):
+        remember(api)
+        ended = await stackd("why", "blog")
+        assert (ended.code, ended.out.splitlines()) == (0, lines)
+        pin = Override(StackName("blog"), None, OverrideKind.PINNED, "rollback", "uid 0", NOON, value=2)
+        api.control.put(replace(stack(), overrides=(pin,)))
+        assert (await stackd("why", "blog")).out.splitlines() == [
+            "blog is pinned to revision 2: rollback (by uid 0) at 2023-11-14T22:13:20Z",
+            "next: `stackd up blog` puts its files in force, and so does an edit of its files",
+            *lines,
+        ]
+        told = (await stackd("why", "blog", "--json")).json
+        assert isinstance(told, dict)
+        assert ([one["value"] for one in told["overrides"]], len(told["services"])) == ([2], 2)
+
+
+async def test_why_of_a_stack_without_services_tells_its_state(tmp_path: Path) -> None:
+    frozen = replace(stack(state=StackState.FROZEN), services=(), detail="this was ren, which still runs")
+    async with world(tmp_path, frozen) as (_, stackd):
+        assert (await stackd("why", "blog")).out == "blog: frozen (this was ren, which still runs)\n"
 
 
 async def test_a_service_alone_will_do_while_only_one_stack_has_it(tmp_path: Path) -> None:

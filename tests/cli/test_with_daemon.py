@@ -373,7 +373,6 @@ async def test_json_of_streams_is_one_value_a_line(tmp_path: Path) -> None:
     [
         (("status", "blob"), 5, 'error: there is no stack "blob"; did you mean "blog"?\n'),
         (("restart", "blog", "wev"), 5, 'error: stack "blog" has no service "wev"\n'),
-        (("why", "blog"), 2, "which service of blog? It has: db, web"),
         (("why", "wev"), 5, 'there is no stack or service "wev"; did you mean "web"?'),
         (("why", "blog", "wev"), 5, 'stack "blog" has no service "wev"; did you mean "web"?'),
         (("crashes", "blog", "12"), 5, 'no crash "12" is kept; the newest: none'),
