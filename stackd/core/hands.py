@@ -17,6 +17,7 @@ from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ObservedContainer
 from stackd.model.override import Override, OverrideKind
+from stackd.model.spec import RestartCondition
 from stackd.model.view import Now, View
 
 BY_ENGINE = "docker"
@@ -109,7 +110,18 @@ def how_it_was_paused(view: View, container: ObservedContainer) -> str:
     evidence = view.evidence.get(container.id)
     known = evidence is not None and evidence.paused_at is not None
     when = f" ({instant(evidence.paused_at or 0.0)})" if evidence is not None and known else ""
+    if container.lost:
+        return (
+            f"paused by another hand{when}, and its process is dead: unpause it, and {_after_its_end(view, container)}"
+        )
     return f"paused by another hand{when}; held until it is unpaused"
+
+
+def _after_its_end(view: View, container: ObservedContainer) -> str:
+    """What follows when the end of a process that was killed comes to light (its exit code is 137)."""
+    spec = view.project.services.get(container.service) if view.project is not None else None
+    again = spec is not None and spec.restart.condition is not RestartCondition.NO
+    return "it is started again" if again else "its end is seen"
 
 
 def instant(wall: float) -> str:

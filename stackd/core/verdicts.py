@@ -224,7 +224,8 @@ def _health(target: Target, container: ObservedContainer) -> Health:
 
 def _plain_detail(world: World, target: Target, containers: list[ObservedContainer], state: ServiceState) -> str:
     if state is ServiceState.PAUSED:
-        return next((how_it_was_paused(world.view, c) for c in containers if c.state is ContainerState.PAUSED), "")
+        paused = [c for c in containers if c.state is ContainerState.PAUSED]
+        return how_it_was_paused(world.view, next((c for c in paused if c.lost), paused[0]))
     if state is ServiceState.RUNNING and any(c.health is Health.UNHEALTHY for c in containers):
         return "its health check fails, which its policy ignores"
     if state not in (ServiceState.EXITED, ServiceState.UNHEALTHY) or target.spec is None:

@@ -18,6 +18,7 @@ from stackd.engine.build import BuildRequest, build_image
 from stackd.engine.deadlines import Deadlines
 from stackd.engine.logs import LogLines
 from stackd.engine.networks import Networks
+from stackd.engine.processes import Processes
 from stackd.engine.wire import Ask, Stream, Wire
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import EngineEvent
@@ -50,12 +51,14 @@ class DockerEngine:
         self._wire = Wire(url)
         self._deadlines = deadlines
         self._networks = Networks(self._wire, deadlines)
+        self._processes = Processes()
 
     # Looking
 
     async def info(self) -> EngineInfo:
         """See `Engine.info`. `started_at`: the engine makes its default network anew at each start; where it keeps it
         (live restore), the listening process tells. Both are right or too early, so the later one counts."""
+        self._processes.forget()
         version = await self._wire.negotiate(self._deadlines.look)
         told = await self._look("info", "ask who the engine is")
         bridge = await self._find("networks/bridge", "look up the default network", lambda node: node)
@@ -80,7 +83,8 @@ class DockerEngine:
 
     async def inspect_container(self, container: ContainerId) -> ObservedContainer | None:
         """See `Engine.inspect_container`."""
-        return await self._find(f"containers/{container}/json", f"inspect {_short(container)}", observed.container)
+        found = await self._find(f"containers/{container}/json", f"inspect {_short(container)}", observed.container)
+        return None if found is None else self._processes.told(found)
 
     async def health_log(self, container: ContainerId) -> tuple[HealthProbe, ...]:
         """See `Engine.health_log`."""

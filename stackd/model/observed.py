@@ -99,6 +99,8 @@ class ObservedContainer:
     depends_on: tuple[ObservedDependency, ...] = ()
     ports: tuple[str, ...] = ()
     health_output: str = ""
+    lost: bool = False
+    """Paused, and its process is known to be dead: no event tells, and the engine goes on calling it paused."""
 
     @property
     def incarnation(self) -> Incarnation:

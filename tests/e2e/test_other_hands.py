@@ -63,6 +63,23 @@ def test_a_child_of_what_is_stopped_by_hand_stops_with_the_cause_and_comes_back_
     assert (after["web"].id, after["side"].id) == (before["web"].id, before["side"].id)
 
 
+def test_a_paused_container_whose_process_was_killed_says_so_and_runs_again_once_unpaused(
+    world: World, daemon: Daemon
+) -> None:
+    stack = world.stack(daemon, "frozen", {"compose.yaml": forever("one")})
+    before = stack.running("one")["one"]
+    stack.settled()
+    world.engine.docker("pause", before.id)
+    until(lambda: stack.service("one").at("state") == "paused", "paused")
+    assert "dead" not in str(stack.service("one").at("detail"))
+    world.engine.kill(before)
+    daemon.restart()  # no event tells of it: the next look does
+    until(lambda: "its process is dead: unpause it" in str(stack.service("one").at("detail")), "told to be dead")
+    assert stack.one("one").state == "paused"
+    world.engine.docker("unpause", before.id)
+    assert stack.running("one")["one"].started != before.started
+
+
 def test_a_restart_by_hand_is_not_fought(world: World, daemon: Daemon) -> None:
     stack = world.stack(daemon, "restart", {"compose.yaml": forever("one")})
     before = stack.running("one")["one"]

@@ -22,8 +22,9 @@ from stackd.model.evidence import Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ContainerState
 from stackd.model.override import Override, OverrideKind
-from stackd.model.view import Now
-from tests.unit.core.dsl import EPOCH, STACK, Toy, evidence, removed, service
+from stackd.model.spec import RestartPolicy
+from stackd.model.view import Now, ServiceState
+from tests.unit.core.dsl import ALWAYS, EPOCH, NEVER, STACK, Toy, evidence, removed, service
 
 WEB, DB = ServiceName("web"), ServiceName("db")
 
@@ -193,6 +194,15 @@ def test_a_pause_is_told_with_its_instant_where_that_is_known() -> None:
     toy.evidence[box.id] = evidence(box, paused_at=EPOCH)
     told = f"paused by another hand ({instant(EPOCH)}); held until it is unpaused"
     assert how_it_was_paused(toy.view(), box) == told
+
+
+@pytest.mark.parametrize(("policy", "then"), [(ALWAYS, "it is started again"), (NEVER, "its end is seen")])
+def test_a_paused_container_whose_process_is_dead_says_so_and_is_left_alone(policy: RestartPolicy, then: str) -> None:
+    toy = Toy(service("web", restart=policy)).settle()
+    toy.alter("web", state=ContainerState.PAUSED, lost=True)
+    verdict = toy.verdict("web")
+    assert verdict.detail == f"paused by another hand, and its process is dead: unpause it, and {then}"
+    assert (toy.plan(), verdict.state) == ([], ServiceState.PAUSED)
 
 
 def test_an_instant_is_told_in_utc_to_the_second() -> None:
