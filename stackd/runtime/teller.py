@@ -20,9 +20,11 @@ from stackd.runtime.history import History
 
 _TOLD = (
     ServiceState.HEALTHY, ServiceState.UNHEALTHY, ServiceState.COMPLETED, ServiceState.EXITED, ServiceState.HELD,
-    ServiceState.CRASH_LOOPING, ServiceState.BACKING_OFF, ServiceState.BLOCKED, ServiceState.STOPPED,
-    ServiceState.PAUSED, ServiceState.WAITING, ServiceState.RUNNING, ServiceState.STUCK,
+    ServiceState.BACKING_OFF, ServiceState.BLOCKED, ServiceState.STOPPED, ServiceState.PAUSED, ServiceState.WAITING,
+    ServiceState.RUNNING, ServiceState.STUCK,
 )  # fmt: skip
+"""States that have a `service.state` entry. A crash loop has one of its own, when it begins, and one for each crash."""
+_ALL = 10_000
 _UNCLEAR = (ContainerState.REMOVING, ContainerState.UNKNOWN)
 """States that say nothing of how a run fares: what was known before them stays known."""
 _COUNTING = (ServiceState.BACKING_OFF, ServiceState.STUCK)
@@ -50,6 +52,8 @@ class Teller:
         """Compare with the last time."""
         if view.observed is None:
             return
+        if self._containers is None:
+            self._recall(view)
         there = {container.id: container for container in view.observed.containers}
         for container in there.values() if self._containers is not None else ():
             before = (self._containers or {}).get(container.id)
@@ -71,6 +75,17 @@ class Teller:
         for verdict in decision.verdicts:
             self._tell_service(view, decision, verdict)
         self._tell_definition(view)
+
+    def _recall(self, view: View) -> None:
+        """The crash loops that last still and that an earlier life has told: neither is one told again, nor its end
+        forgotten."""
+        known = {name for name, one in view.ledger.services.items() if one.deaths or one.health_restarts}
+        for entry in self._history.newest(self._stack, _ALL) if known else ():
+            if entry.service is not None and entry.service in known:
+                if entry.type == "service.crash_looping":
+                    self._troubles[entry.service] = ServiceState.CRASH_LOOPING
+                elif entry.type == "service.recovered":
+                    self._troubles.pop(entry.service, None)
 
     def _tell_container(self, view: View, before: ObservedContainer, after: ObservedContainer) -> None:
         if (before.live and after.ended) or (after.ended and before.started_at != after.started_at):

@@ -48,6 +48,12 @@ class Told:
         self.teller = Teller(STACK, History(lambda: 0.0, self.kept.append, (), 1))
         self.look()
 
+    def begin_again(self) -> None:
+        """Another life of the daemon, which has the history of those before."""
+        last = self.kept[-1].seq if self.kept else 0
+        self.teller = Teller(STACK, History(lambda: 0.0, self.kept.append, tuple(self.kept), last + 1))
+        self.look()
+
     def look(self) -> None:
         self.teller.tell(self.toy.view(), self.toy.decide(), self.toy.now)
 
@@ -82,6 +88,22 @@ def test_a_crash_loop_is_told_once_when_it_begins_with_its_count_and_the_last_en
     assert str(loop["detail"]).startswith("exited 1")
     told.crash(3)
     assert len(told.of("service.crash_looping")) == 1
+    assert "crash_looping" not in [one["state"] for one in told.of("service.state")]
+
+
+def test_a_daemon_that_is_started_again_tells_no_loop_again_and_still_tells_its_end() -> None:
+    told = Told(Toy(service("web")).settle()).crash(LOOP)
+    told.begin_again()
+    told.crash(1).begin_again()
+    assert len(told.of("service.crash_looping")) == 1
+    told.heal()
+    for _ in range(3):
+        told.toy.wait(RestartPolicy().reset_after)
+        told.look()
+    assert [one["was"] for one in told.of("service.recovered")] == ["crash_looping"]
+    told.begin_again()
+    told.crash(LOOP)
+    assert len(told.of("service.crash_looping")) == 2
 
 
 def test_a_run_between_two_crashes_of_a_loop_is_no_recovery() -> None:
