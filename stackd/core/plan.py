@@ -32,7 +32,7 @@ from stackd.model.plan import (
     Why,
     service_of,
 )
-from stackd.model.spec import MountKind
+from stackd.model.spec import ServiceSpec
 from stackd.model.view import Presence
 
 
@@ -49,7 +49,7 @@ def make_plan(world: World) -> Plan:
 
 def _handed_back(world: World) -> list[Step]:
     """A released stack, and what is left of a removed one, are the engine's own again."""
-    free = any(o.service is None and o.kind is OverrideKind.RELEASED for o in world.wanted.standing)
+    free = any(o.kind is OverrideKind.RELEASED for o in world.wanted.standing)
     ops = left_behind(world.view) or (released(world.view) if free else ())
     return [Step(op, failure_gate(world, f"update:{op.container}", "")) for op in ops]
 
@@ -110,18 +110,18 @@ def _dependencies(target: Target, container: ObservedContainer) -> set[ServiceNa
     return {dependency.service for dependency in container.depends_on}
 
 
-def _running_targets(world: World) -> Iterator[Target]:
+def _running_specs(world: World) -> Iterator[ServiceSpec]:
     """What networks and volumes are made for; not what another hand may just be taking down."""
     for t in world.wanted.targets:
         if t.want is Want.RUN and t.spec is not None and t.scale > 0 and not absent_evidence_gate(world, t.service):
-            yield t
+            yield t.spec
 
 
 def _networks(world: World) -> list[Step]:
     if world.project is None:
         return []
     there = {network.name for network in world.seen.networks}
-    used = {place.network for t in _running_targets(world) if t.spec for place in t.spec.networks}
+    used = {place.network for spec in _running_specs(world) for place in spec.networks}
     steps = []
     for key, spec in world.project.networks.items():
         if key in used and not spec.external and spec.name not in there:
@@ -134,8 +134,7 @@ def _volumes(world: World) -> list[Step]:
     if world.project is None:
         return []
     there = {volume.name for volume in world.seen.volumes}
-    mounts = [mount for t in _running_targets(world) if t.spec for mount in t.spec.mounts]
-    used = {mount.source for mount in mounts if mount.kind is MountKind.VOLUME}
+    used = {mount.source for spec in _running_specs(world) for mount in spec.mounts}
     steps = []
     for key, spec in world.project.volumes.items():
         if key in used and not spec.external and spec.name not in there:
@@ -154,8 +153,8 @@ def _teardown(world: World) -> list[Step]:
     for network in world.seen.networks:
         if not is_our_network(network, world.view) or (removed and network.instance != world.view.host.instance):
             continue
-        gates: Blockers = failure_gate(world, f"rmnet:{network.id}", "")
-        if world.seen.containers:
-            gates = (Blocker(BlockerKind.STEP, "after its containers are removed"), *gates)
+        gates: Blockers = (Blocker(BlockerKind.STEP, "after its containers are removed"),)
+        if not world.seen.containers:
+            gates = failure_gate(world, f"rmnet:{network.id}", "")
         steps.append(Step(RemoveNetwork(network.id, network.name, reason), gates))
     return steps

@@ -102,18 +102,17 @@ def _state(view: View, decision: Decision | None, trouble: str) -> tuple[StackSt
 def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str]:
     wide = [o for o in view.overrides if o.service is None]
     special = "; ".join(filter(None, map(_special, wide)))
-    down = any(o.kind is OverrideKind.STOPPED for o in wide)
     if decision.plan.steps:
         bad = next((v for v in decision.verdicts if v.state in _BAD), None)
         if bad is not None:
             return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
         return StackState.CHANGING, error or special
     asked = all(verdict.state in (ServiceState.STOPPED, ServiceState.HELD) for verdict in decision.verdicts)
-    if down or (view.overrides and asked and not any(container.live for container in ours(view))):
+    if view.overrides and asked and not any(container.live for container in ours(view)):
         first = next((o for o in view.overrides if o.kind is not OverrideKind.PINNED), view.overrides[0])
         return StackState.STOPPED, first.reason
     bad = next((v for v in decision.verdicts if not v.good), None)
-    if bad is not None and bad.state is not ServiceState.STARTING:
+    if bad is not None:
         return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
     newest = f"its newest text is not in force: {error}" if error else ""
     return StackState.RUNNING, "; ".join(filter(None, (special, newest)))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from stackd.errors import EngineErrorKind
 from stackd.model.ids import ContainerId, InstanceName, NetworkId, ServiceName
-from stackd.model.observed import ContainerState, Health, ObservedContainer, ObservedVolume
+from stackd.model.observed import ContainerState, Health, ObservedContainer, ObservedDependency, ObservedVolume
 from stackd.model.override import OverrideKind
 from stackd.model.plan import RemoveContainer, StopContainer, Why
 from stackd.model.spec import HealthCheck, VolumeSpec
@@ -209,3 +209,33 @@ def test_a_stop_that_a_person_wants_ends_every_container_of_a_number() -> None:
     toy.put(replace(toy.box("web"), id=ContainerId("e" * 64), name="copy"))
     assert toy.override(OverrideKind.STOPPED, "web").plan() == ["stop web", "stop web"]
     assert not any(box.live for box in toy.settle().boxes.values())
+
+
+def test_a_service_that_left_the_file_goes_with_every_container_of_a_number() -> None:
+    toy = Toy(service("web"), service("old")).settle()
+    toy.put(replace(toy.box("old"), id=ContainerId("e" * 64), name="copy"))
+    toy.edit(service("web"))
+    assert sorted(toy.plan()) == ["remove old", "remove old", "stop old", "stop old"]
+
+
+def test_a_container_that_says_that_it_needs_itself_is_stopped_all_the_same() -> None:
+    toy = Toy(service("web"), service("old")).settle()
+    toy.alter("old", depends_on=(ObservedDependency(ServiceName("old"), "service_started", False),))
+    assert toy.edit(service("web")).frontier() == ["stop old"]
+
+
+def test_a_stop_waits_for_no_dependent_that_is_to_run_on() -> None:
+    toy = Toy(service("web", needs("db")), service("db")).settle().override(OverrideKind.STOPPED, "db")
+    assert toy.frontier() == ["stop db"]
+
+
+def test_the_order_of_stops_is_that_of_the_file_not_of_the_containers() -> None:
+    toy = Toy(service("web"), service("db")).settle().edit(service("web", needs("db")), service("db"))
+    assert toy.override(OverrideKind.STOPPED).frontier() == ["stop web"]
+
+
+def test_down_removes_a_network_that_docker_compose_made_for_the_stack() -> None:
+    toy = Toy(service("web")).settle()
+    toy.networks["app_default"] = replace(toy.networks["app_default"], instance=InstanceName(""))
+    toy.override(OverrideKind.STOPPED).settle()
+    assert toy.networks == {}

@@ -309,6 +309,12 @@ def test_a_service_scaled_to_nothing_has_no_container_and_is_good() -> None:
     assert (toy.boxes, toy.verdict("web").good) == ({}, True)
 
 
+def test_nothing_is_made_for_a_service_scaled_to_nothing() -> None:
+    mount = MountSpec(MountKind.VOLUME, "/data", "pg")
+    toy = Toy(service("web", scale=0, mounts=(mount,)), volumes=(VolumeSpec("pg", "app_pg"),)).settle()
+    assert (toy.networks, toy.volumes) == ({}, {})
+
+
 def test_a_cycle_raises_nothing() -> None:
     toy = Toy(service("a", needs("b")), service("b", needs("a")))
     toy.settle()
