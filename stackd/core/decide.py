@@ -15,7 +15,7 @@ from stackd.core.rivals import holds, remembered, warnings
 from stackd.core.slots import assign, is_finished_job
 from stackd.core.verdicts import judge
 from stackd.core.world import World
-from stackd.model.observed import ObservedContainer
+from stackd.model.observed import ContainerState, ObservedContainer
 from stackd.model.override import Request, Verb
 from stackd.model.plan import Plan, service_of
 from stackd.model.view import Decision, Now, View
@@ -75,8 +75,15 @@ def _is_done(world: World, plan: Plan, request: Request) -> bool:
     left = {service_of(op) for op in (*(step.op for step in plan.steps), *world.view.running)}
     if left if not scope else left & scope:
         return False
-    answered = [at for name, at in world.view.answered.items() if not scope or name in scope]
-    return all(world.seen.sent_at >= at for at in (*answered, world.view.host.contact_at))
+    return is_seen_since(world.view, request)
+
+
+def is_seen_since(view: View, request: Request) -> bool:
+    """Whether what is seen was asked for after the request, and after all that was done in its scope since."""
+    scope = set(request.services)
+    answered = [at for name, at in view.answered.items() if not scope or name in scope]
+    seen = view.observed
+    return seen is not None and all(seen.sent_at >= at for at in (*answered, view.host.contact_at))
 
 
 def _unserved(world: World, request: Request, container: ObservedContainer) -> bool:
@@ -84,8 +91,9 @@ def _unserved(world: World, request: Request, container: ObservedContainer) -> b
         case Verb.RESTART:
             return True
         case Verb.START | Verb.RESUME:
-            return container.ended
+            return container.ended or container.state is ContainerState.PAUSED
         case Verb.UP:
-            return container.ended and not is_finished_job(world.view, container)
+            paused = container.state is ContainerState.PAUSED
+            return paused or (container.ended and not is_finished_job(world.view, container))
         case _:
             return False

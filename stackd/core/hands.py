@@ -15,10 +15,10 @@ from typing import Any
 from stackd.core.ownership import ours
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import ServiceName
-from stackd.model.observed import ObservedContainer
+from stackd.model.observed import ContainerState, ObservedContainer
 from stackd.model.override import Override, OverrideKind
 from stackd.model.spec import RestartCondition
-from stackd.model.view import Now, View
+from stackd.model.view import Now, ServiceVerdict, View
 
 BY_ENGINE = "docker"
 """The `by` of a hold that was read from the engine's events."""
@@ -122,6 +122,13 @@ def _after_its_end(view: View, container: ObservedContainer) -> str:
     spec = view.project.services.get(container.service) if view.project is not None else None
     again = spec is not None and spec.restart.condition is not RestartCondition.NO
     return "it is started again" if again else "its end is seen"
+
+
+def why_it_stays_paused(view: View, verdict: ServiceVerdict) -> str:
+    """What a request for a paused service is told: another hand's pause is not stackd's to end, and who ends it how."""
+    paused = (one for one in ours(view) if one.service == verdict.service and one.state is ContainerState.PAUSED)
+    names = " ".join(one.name for one in paused)
+    return f"{verdict.service}: {verdict.detail}; to go on: docker unpause {names}"
 
 
 def instant(wall: float) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stackd.core.decide import is_seen_since
 from stackd.core.ends import leaves_alone, stopped_by
 from stackd.core.hands import BY_ENGINE as BY_ENGINE
 from stackd.core.hands import definition_of as definition_of
-from stackd.core.hands import held_by_hand, narrowed, started_since
+from stackd.core.hands import held_by_hand, narrowed, started_since, why_it_stays_paused
 from stackd.core.ownership import ours
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import OperationId, ServiceName, StackName
@@ -240,7 +241,7 @@ class Intents:
                     done, told = replace(tracked.operation, changed=changed), tracked.operation.detail
                     self._finish(done, OperationState.SUCCEEDED, told)
             elif tracked is not None and tracked.operation.state not in OVER:
-                trouble = _trouble(request, decision)
+                trouble = _trouble(request, view, decision)
                 if trouble:
                     self._finish(tracked.operation, OperationState.FAILED, trouble)
                     if request.verb in (Verb.PULL, Verb.BUILD):
@@ -334,11 +335,14 @@ def _overlap(old: Request, new: Request) -> bool:
     return not new.services or (bool(old.services) and set(old.services) <= set(new.services))
 
 
-def _trouble(request: Request, decision: Decision) -> str:
+def _trouble(request: Request, view: View, decision: Decision) -> str:
     """Why a request is not going to be done soon, "" = it is under way."""
+    runs = request.verb in (Verb.START, Verb.RESUME, Verb.UP) and is_seen_since(view, request)
     for verdict in decision.verdicts:
         if request.services and verdict.service not in request.services:
             continue
         if verdict.state in _FAILING:
             return f"{verdict.service}: {verdict.detail}"
+        if runs and verdict.state is ServiceState.PAUSED:
+            return why_it_stays_paused(view, verdict)
     return ""

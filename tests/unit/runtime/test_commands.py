@@ -11,7 +11,8 @@ import pytest
 
 from stackd.errors import RequestError
 from stackd.model.ids import ServiceName, StackName
-from stackd.model.override import OverrideKind, Request, Verb
+from stackd.model.override import OperationState, OverrideKind, Request, Verb
+from stackd.model.view import ServiceState
 from stackd.source.removal import Fate
 from stackd.source.source import ELSEWHERE, GONE, Source
 from tests.fake.engine import FakeEngine
@@ -146,3 +147,36 @@ async def test_what_has_a_verb_of_its_own_is_not_set_as_an_override(tmp_path: Pa
             await daemon.commands().put_override(STACK, None, kind, "", "a test", None)
         assert (refused.value.status, refused.value.code) == (422, "not_supported")
         assert daemon.store.view(STACK).overrides == ()
+
+
+@pytest.mark.parametrize(("verb", "names"), [(Verb.START, (DB,)), (Verb.UP, (DB,)), (Verb.UP, ())])
+async def test_a_start_of_what_another_hand_paused_fails_and_says_how_to_go_on(
+    tmp_path: Path, verb: Verb, names: tuple[ServiceName, ...]
+) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        box = next(one for one in daemon.engine.containers.values() if one.name == "app-db-1")
+        await daemon.engine.human_pause(box.id)
+        commands = daemon.commands()
+        await until(lambda: commands.stack(STACK).services[0].state is ServiceState.PAUSED)
+        asked = await commands.submit(STACK, verb, names, "a test")
+        done = await commands.settled(asked.request.id, 20)
+        assert done.state is OperationState.FAILED
+        assert done.detail.startswith("db: paused by another hand"), done.detail
+        assert done.detail.endswith("; to go on: docker unpause app-db-1")
+        await daemon.engine.human_unpause(box.id)
+        await until(lambda: not daemon.store.view(STACK).requests)
+        assert box.runs == 1
+
+
+async def test_a_start_beside_a_paused_service_and_a_restart_of_it_succeed(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        box = next(one for one in daemon.engine.containers.values() if one.name == "app-db-1")
+        await daemon.engine.human_pause(box.id)
+        commands = daemon.commands()
+        await until(lambda: commands.stack(STACK).services[0].state is ServiceState.PAUSED)
+        for verb, name in ((Verb.START, JOBS), (Verb.RESTART, DB)):
+            asked = await commands.submit(STACK, verb, (name,), "a test")
+            assert (await commands.settled(asked.request.id, 20)).state is OperationState.SUCCEEDED
+        assert box.runs == 2
