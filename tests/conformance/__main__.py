@@ -2,7 +2,8 @@
 
 Law: a file counts as the same when both accept it and make the same model and the same hashes of it, or both refuse it.
 Both are asked on the command line (`stackd config --shell-env`, in this process) and see the same environment. What the
-real one takes but cannot print as JSON is compared as YAML. Prints a line per mismatch, and the count at the end; exit
+real one takes but cannot print as JSON (`build.ssh`) is compared as YAML, whatever the order of its ssh keys, which the
+real one draws anew each time. Prints a line per mismatch, and the count at the end; exit
 code 1 when there is one.
 What this module does NOT do: choose what is right: the real one is.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ ENV = {"PATH": "/usr/bin:/bin", "HOME": HOME}
 TIMEOUT = 60.0
 YAML = "as YAML"
 """The key of a model that is a text."""
+SSH = re.compile(r"^( +ssh:\n)((?: +- .*\n)+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def theirs(path: Path) -> Outcome:
         if answer.returncode != 0:
             if _run(path, "-q").returncode != 0:
                 return Outcome(complaint=answer.stderr.strip() or "refused")
-            model: Json = {YAML: _run(path).stdout}
+            model: Json = {YAML: _ordered(_run(path).stdout)}
         else:
             model = json.loads(answer.stdout)
         lines = _run(path, "--hash", "*").stdout.split("\n")
@@ -88,10 +91,15 @@ def ours(path: Path, *, yaml: bool = False) -> Outcome:
     answer = call(path.parent, ENV, *words, *(() if yaml else ("--format", "json")))
     if answer.code != 0:
         return Outcome(complaint=answer.err.strip() or "refused")
-    model: Json = {YAML: answer.out} if yaml else json.loads(answer.out)
+    model: Json = {YAML: _ordered(answer.out)} if yaml else json.loads(answer.out)
     lines = call(path.parent, ENV, *words, "--hash", "*").out.split("\n")
     hashes = tuple(sorted((name, digest) for name, _, digest in (line.partition(" ") for line in lines if line)))
     return Outcome(unescaped(model), hashes)
+
+
+def _ordered(text: str) -> str:
+    """A printed model whose lists of ssh keys are sorted."""
+    return SSH.sub(lambda found: "".join([found[1], *sorted(found[2].splitlines(keepends=True))]), text)
 
 
 def _as_yaml(real: Outcome) -> bool:
