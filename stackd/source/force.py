@@ -64,7 +64,7 @@ class Held:
         self.suspect, self.pace = None, self.pace.noticed(project.digest, at)
         self.restless = changed if self.pace.rest else ""
         self.reported, self.presence = (*reading.diagnostics, *self._restless(reading)), Presence.PRESENT
-        if project.digest != self.digest and self.project is not None:
+        if project.digest != self.digest:
             due = self.pace.due(at)
             if due is not None:
                 return due

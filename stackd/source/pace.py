@@ -38,7 +38,7 @@ class Pace:
     def due(self, at: float) -> float | None:
         """When a new text may be taken, None = now."""
         due = self.taken_at + self.rest
-        return due if self.rest and at < due else None
+        return due if at < due else None
 
     def took(self, at: float) -> Pace:
         """A new text came into force."""
