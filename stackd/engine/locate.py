@@ -43,4 +43,4 @@ def socket_path(url: str) -> str:
     if not separator and url.startswith("/"):
         return url
     kind = scheme if separator else url
-    raise ConfigError(f"engine address of kind {kind!r}: stackd talks to a Unix socket only (unix:///path)")
+    raise ConfigError(f'engine address of kind "{kind}": stackd talks to a Unix socket only (unix:///path)')

@@ -57,7 +57,7 @@ class Networks:
     async def _settle(self, found: list[ObservedNetwork], project: str) -> NetworkId:
         ours = [network for network in found if network.stack == project]
         if not ours:
-            message = f"network {found[0].name} exists, and is not of project {project!r}"
+            message = f'network {found[0].name} exists, and is not of project "{project}"'
             raise EngineError(EngineErrorKind.CONFLICT, message)
         keep, *surplus = ours
         for network in surplus:

@@ -189,4 +189,4 @@ def _version(text: str) -> tuple[int, int]:
     try:
         return int(major), int(minor)
     except ValueError:
-        raise EngineError(EngineErrorKind.FAILED, f"ask the engine's version: {text!r} is no API version") from None
+        raise EngineError(EngineErrorKind.FAILED, f'ask the engine\'s version: "{text}" is no API version') from None

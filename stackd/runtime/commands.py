@@ -152,7 +152,7 @@ class Commands:
         """See `Control.operation`."""
         found = self._parts.intents.operation(operation)
         if found is None:
-            raise RequestError(404, "no_such_operation", f"there is no operation {operation!r} (any more)")
+            raise RequestError(404, "no_such_operation", f'there is no operation "{operation}" (any more)')
         return found
 
     def operations(self) -> tuple[Operation, ...]:

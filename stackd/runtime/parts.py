@@ -43,7 +43,7 @@ class Parts:
         """A stack's view. RequestError 404 `no_such_stack`."""
         names = self.store.names()
         if name not in names:
-            raise RequestError(404, "no_such_stack", f"there is no stack {name!r}" + nearest(name, names))
+            raise RequestError(404, "no_such_stack", f'there is no stack "{name}"' + nearest(name, names))
         return self.store.view(name)
 
     def check(self, view: View, services: tuple[ServiceName, ...]) -> None:
@@ -52,7 +52,7 @@ class Parts:
         known = [*(project.services if project else ()), *(container.service for container in ours(view))]
         for service in services:
             if service not in known:
-                text = f"stack {view.stack} has no service {service!r}" + nearest(service, known)
+                text = f'stack "{view.stack}" has no service "{service}"' + nearest(service, known)
                 raise RequestError(404, "no_such_service", text)
 
     def override(self, view: View, service: ServiceName | None, kind: OverrideKind, reason: str, by: str) -> Override:
@@ -73,4 +73,4 @@ class Parts:
 def nearest(name: str, known: list[ServiceName] | tuple[StackName, ...]) -> str:
     """A hint that names what was probably meant, "" = nothing is near."""
     close = difflib.get_close_matches(name, [str(one) for one in known], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f'; did you mean "{close[0]}"?' if close else ""

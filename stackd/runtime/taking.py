@@ -119,7 +119,7 @@ class Taking:
         if found is None and self._desired_folder(stack) is not None:
             raise RequestError(409, "not_adoptable", f"stack {stack} is kept by stackd already")
         if found is None:
-            raise RequestError(404, "not_adoptable", f"there is no project {stack!r} on the engine to adopt")
+            raise RequestError(404, "not_adoptable", f'there is no project "{stack}" on the engine to adopt')
         if found.obstacle:
             raise RequestError(409, "not_adoptable", f"{stack} cannot be adopted: {found.obstacle}")
         await self._hold(stack, by)

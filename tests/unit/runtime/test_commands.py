@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stackd.errors import RequestError
-from stackd.model.ids import ServiceName, StackName
+from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.override import OperationState, OverrideKind, Request, Verb
 from stackd.model.view import ServiceState
 from stackd.source.removal import Fate
@@ -180,3 +180,17 @@ async def test_a_start_beside_a_paused_service_and_a_restart_of_it_succeed(tmp_p
             asked = await commands.submit(STACK, verb, (name,), "a test")
             assert (await commands.settled(asked.request.id, 20)).state is OperationState.SUCCEEDED
         assert box.runs == 2
+
+
+async def test_what_is_not_there_is_named_in_double_quotes_with_what_is_near(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon)
+        commands = daemon.commands()
+        with pytest.raises(RequestError, match=r'^there is no stack "ap"; did you mean "app"[?]$'):
+            commands.stack(StackName("ap"))
+        with pytest.raises(RequestError, match=r'^stack "app" has no service "wbe"; did you mean "web"[?]$'):
+            commands.crashes(STACK, ServiceName("wbe"))
+        with pytest.raises(RequestError, match=r'^there is no operation "zzz" '):
+            commands.operation(OperationId("zzz"))
+        with pytest.raises(RequestError, match=r'^there is no project "zzz" on the engine'):
+            await commands.adopt(StackName("zzz"), "a test")

@@ -238,7 +238,7 @@ async def test_crashes_are_told_newest_first_and_only_those_of_the_stack(
         with pytest.raises(RequestError, match="has no crash") as refused:
             await daemon.control.crash(StackName("other"), found[0].id)
         assert (refused.value.status, refused.value.code) == (404, "no_such_crash")
-        with pytest.raises(RequestError, match="has no service 'wbe'; did you mean 'web'"):
+        with pytest.raises(RequestError, match='stack "app" has no service "wbe"; did you mean "web"'):
             daemon.control.crashes(APP, ServiceName("wbe"))
 
 
