@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stackd.model.ids import ContainerId, InstanceName, ServiceName, StackName
 from stackd.model.observed import Incarnation
 from stackd.model.plan import Plan
@@ -132,3 +134,58 @@ def test_a_stack_that_is_gone_feeds_no_storm() -> None:
     assert not world.watch._services
     world.wait(61)
     assert not world.store.host.storm
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        ServiceState.COMPLETED, ServiceState.STOPPED, ServiceState.HELD, ServiceState.PAUSED, ServiceState.ABSENT,
+        ServiceState.REMOVING,
+    ],
+)  # fmt: skip
+def test_a_service_that_is_not_to_run_is_none_of_those_that_could_have_failed(state: ServiceState) -> None:
+    world = World()
+    world.note()
+    world.wait(60)
+    world.states[NAMES[3]] = state
+    world.crash(*NAMES[:3])
+    assert world.storm.startswith("3 of 3 services failed")
+
+
+def test_a_service_without_a_health_check_was_well_when_it_ran() -> None:
+    world = World()
+    world.states = dict.fromkeys(NAMES, ServiceState.RUNNING)
+    world.note()
+    world.wait(60)
+    world.crash(*NAMES)
+    assert world.storm
+
+
+def test_a_service_that_was_not_well_in_between_is_well_only_since_then() -> None:
+    world = World()
+    world.note()
+    world.wait(60)
+    world.states = dict.fromkeys(NAMES, ServiceState.STARTING)
+    world.note()
+    world.states = dict.fromkeys(NAMES, ServiceState.HEALTHY)
+    world.note()
+    world.wait(5)
+    world.crash(*NAMES)
+    assert world.storm == ""
+
+
+def test_a_stack_that_is_gone_takes_no_other_stacks_services_along() -> None:
+    world = World()
+    world.note()
+    world.watch.forget(StackName("other"))
+    assert len(world.watch._services) == len(NAMES)
+
+
+def test_the_end_of_a_stack_is_judged_at_once() -> None:
+    world = World()
+    world.note()
+    world.wait(60)
+    world.crash(*NAMES)
+    world.mono += 61
+    world.watch.forget(APP)
+    assert world.storm == ""

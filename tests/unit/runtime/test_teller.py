@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from stackd.errors import Diagnostic, Span
+from stackd.model.ids import ServiceName
 from stackd.model.observed import ContainerState, Health
 from stackd.model.override import OverrideKind, Verb
 from stackd.model.spec import HealthCheck, RestartPolicy, UnhealthyAction
 from stackd.model.status import Happening
+from stackd.model.view import ServiceState, ServiceVerdict
 from stackd.runtime.history import History
 from stackd.runtime.teller import Teller
 from tests.unit.core.dsl import STACK, Toy, service
@@ -148,3 +155,87 @@ def test_a_hold_that_is_over_is_a_recovery_when_the_service_runs() -> None:
     told.heal()
     (over,) = told.of("service.recovered")
     assert (over["was"], over["state"]) == ("held", "running")
+
+
+TOLD_STATES = (
+    ServiceState.HEALTHY, ServiceState.UNHEALTHY, ServiceState.COMPLETED, ServiceState.EXITED, ServiceState.HELD,
+    ServiceState.BACKING_OFF, ServiceState.BLOCKED, ServiceState.STOPPED, ServiceState.PAUSED, ServiceState.WAITING,
+    ServiceState.STUCK,
+)  # fmt: skip
+
+
+def judged(told: Told, state: ServiceState, detail: str = "") -> list[str]:
+    """What is told of web's state once it is judged so."""
+    before = len(told.kept)
+    verdict = ServiceVerdict(ServiceName("web"), state, detail)
+    decision = replace(told.toy.decide(), verdicts=(verdict,))
+    told.teller.tell(told.toy.view(), decision, told.toy.now)
+    return [one.message for one in told.kept[before:] if one.type == "service.state"]
+
+
+@pytest.mark.parametrize("state", TOLD_STATES)
+def test_a_state_that_a_person_cares_for_is_told_once_with_its_detail(state: ServiceState) -> None:
+    told = Told(Toy(service("web")).settle())
+    assert judged(told, state, "so") == [f"web is {state}: so"]
+    assert judged(told, state, "so") == []
+
+
+@pytest.mark.parametrize("state", [ServiceState.PENDING, ServiceState.STARTING, ServiceState.PULLING])
+def test_a_state_that_only_leads_to_another_is_not_told(state: ServiceState) -> None:
+    assert judged(Told(Toy(service("web")).settle()), state) == []
+
+
+def test_a_service_that_runs_and_still_waits_for_something_is_not_told_to_run() -> None:
+    told = Told(Toy(service("web")).settle())
+    judged(told, ServiceState.STOPPED)
+    assert judged(told, ServiceState.RUNNING, "its replacement waits") == []
+    assert judged(told, ServiceState.RUNNING) == ["web is running"]
+
+
+@pytest.mark.parametrize(
+    ("state", "again"), [(ServiceState.BACKING_OFF, 0), (ServiceState.STUCK, 0), (ServiceState.WAITING, 1)]
+)
+def test_a_detail_that_changes_with_each_try_is_no_news_and_any_other_is(state: ServiceState, again: int) -> None:
+    told = Told(Toy(service("web")).settle())
+    assert len(judged(told, state, "one")) == 1
+    assert len(judged(told, state, "two")) == again
+
+
+def test_a_finding_about_the_definition_is_told_once_with_its_place() -> None:
+    told = Told(Toy(service("web")).settle())
+    assert told.toy.desired is not None
+    wrong = Diagnostic("bad-port", "no port", Span("compose.yaml", 3, 1))
+    told.toy.desired = replace(told.toy.desired, diagnostics=(wrong,))
+    told.look()
+    told.look()
+    assert told.of("definition.error") == [{"code": "bad-port", "span": "compose.yaml:3:1"}]
+
+
+def test_a_change_of_health_is_told_and_the_time_before_the_first_answer_is_not() -> None:
+    told = Told(Toy(service("web", healthcheck=HealthCheck(("CMD", "true")))))
+    told.toy.settle()
+    told.look()
+    for health in (Health.HEALTHY, Health.HEALTHY, Health.UNHEALTHY, Health.STARTING):
+        told.toy.alter("web", health=health)
+        told.look()
+    assert [one["health"] for one in told.of("container.health")] == ["healthy", "unhealthy"]
+
+
+def test_a_pause_by_another_hand_and_its_end_are_told_once_each() -> None:
+    told = Told(Toy(service("web")).settle())
+    for state in (ContainerState.PAUSED, ContainerState.PAUSED, ContainerState.RUNNING, ContainerState.RUNNING):
+        told.toy.alter("web", state=state)
+        told.look()
+    assert [one.type for one in told.kept if "paused" in one.type] == ["container.paused", "container.unpaused"]
+
+
+def test_an_end_for_want_of_memory_says_so_and_another_does_not() -> None:
+    for oom in (True, False):
+        told = Told(Toy(service("web")).settle())
+        told.toy.wait(1).crash("web", 137)
+        told.toy.alter("web", oom_killed=oom)
+        told.look()
+        told.toy.wait(60)
+        told.look()
+        (end,) = [one for one in told.kept if one.type == "container.exited"]
+        assert ("out of memory" in end.message) is oom
