@@ -128,4 +128,4 @@ class Assembly:
 
     def _check(self, tree: Map, *, complete: bool = True) -> None:
         if self.checked:
-            rules.TOP.check(tree, (), Context(self.report, complete=complete))
+            rules.TOP.check(tree, (), Context(self.report, complete, decoded=not self.lenient))

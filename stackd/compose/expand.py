@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from stackd.compose.report import REDACTED, Report, quote
 from stackd.compose.scalars import go_text
-from stackd.compose.short import ShortVolume, parse_device, parse_port, parse_volume
+from stackd.compose.short import NoPort, ShortVolume, parse_device, parse_port, parse_volume
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, any_secret
 from stackd.errors import Span
 
@@ -140,7 +140,7 @@ class _Service:
                                 published=port.published or None, protocol=port.protocol)
                     )  # fmt: skip
             except ValueError as wrong:
-                if self._lenient and isinstance(item.value, str):
+                if self._lenient and isinstance(item.value, str) and not isinstance(wrong, NoPort):
                     return  # all of them stay as they are
                 self._report.error(
                     "bad-port", f"{quote(item)} {_why(wrong, item)}", item.span, (*self._path, "ports", str(at))
@@ -160,7 +160,7 @@ class _Service:
             try:
                 volume = parse_volume(str(item.value))
             except ValueError as wrong:
-                if not self._lenient:
+                if not self._lenient or item.value == "" or str(item.value).startswith(":"):
                     self._report.error("bad-volume", f"{quote(item)} {_why(wrong, item)}", item.span, path)
                 items.append(item)
                 continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 from stackd.compose import rules
 from stackd.compose.report import Report
 from stackd.compose.scalars import go_text
-from stackd.compose.schema import Either, ListOf, Record, Rule, Table
+from stackd.compose.schema import Decoded, Either, ListOf, Record, Rule, Table
 from stackd.compose.tree import EXTENSIONS, Map, Node, Path, Scalar, Seq
 
 _REFUSING = ("storage_opt", "extra_hosts")
@@ -24,6 +24,8 @@ def fold(root: Map, report: Report) -> None:
 
 def _below(node: Node, rule: Rule | None, path: Path, report: Report) -> None:
     match rule:
+        case Decoded():
+            _below(node, rule.rule, path, report)
         case Either():
             chosen = rule.map if isinstance(node, Map) else rule.seq if isinstance(node, Seq) else None
             _below(node, chosen, path, report)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from stackd.compose.schema import Either, Leaf, ListOf, Parsed, Table, Text
+from stackd.compose.schema import Anything, Decoded, Either, Leaf, ListOf, Parsed, Record, Rule, Table, Text
 from stackd.compose.units import parse_bytes, parse_duration
 
 TEXT = Text()
@@ -18,12 +18,15 @@ INT = Leaf(frozenset(("integer", "string")), "a whole number")
 NUMBER = Leaf(frozenset(("number", "string")), "a number")
 NOTHING = Leaf(frozenset(("null",)), "nothing")
 WORD_OR_NUMBER = Leaf(frozenset(("string", "number")), "a string or a number")
-COUNT = Leaf(frozenset(("integer", "string")), "a whole number, 0 or more", 0)
-TIMES = Leaf(frozenset(("number", "string")), "a number, 0 or more", 0)
-WEIGHT = Leaf(frozenset(("integer",)), "a whole number, 0 or more", 0)
-WHOLE = Leaf(frozenset(("whole", "string")), "a whole number, without a point")
+COUNT = Decoded(Leaf(frozenset(("integer",)), "a whole number, 0 or more", 0), INT)
+TIMES = Decoded(Leaf(frozenset(("number",)), "a number, 0 or more", 0), NUMBER)
+WEIGHT = Decoded(Leaf(frozenset(("integer",)), "a whole number, 0 or more", 0), INT)
+WHOLE = Decoded(Leaf(frozenset(("whole", "string")), "a whole number, without a point"), INT)
 WORD_OR_WHOLE = Leaf(frozenset(("string", "whole")), "a string or a whole number")
-MODE = Leaf(frozenset(("whole", "octal")), "an octal mode like 0440")
+_LIMIT = Leaf(frozenset(("whole",)), "a whole number")
+MODE = Decoded(Leaf(frozenset(("whole", "octal")), "an octal mode like 0440"), WORD_OR_NUMBER)
+TMPFS_MODE = Decoded(Leaf(frozenset(("number",)), "a mode like 0755, without quotes", 0), WORD_OR_NUMBER)
+GROUP = Decoded(WORD_OR_WHOLE, WORD_OR_NUMBER)
 OPTION = Leaf(frozenset(("string", "number", "boolean")), "a string, a number or a boolean")
 ITEM = Leaf(frozenset(("string", "number", "boolean", "null")), "a string, a number, a boolean or nothing")
 _DURATION_TEXT = Leaf(frozenset(("string",)), "a duration like 10s or 1m30s, in quotes if need be")
@@ -53,6 +56,15 @@ EXTRA_HOSTS = Either(
 )
 SSH = Either("a mapping or a list of keys", map=Table(ITEM, _NOT_EMPTY), seq=ListOf(KEY, unique=True))
 CONTEXTS = Either("a mapping or a list of NAME=PLACE", map=Table(TEXT, _NOT_EMPTY), seq=ListOf(ASSIGNED, unique=True))
-STORAGE = Table(Leaf(frozenset(("string", "whole", "null")), "a string or a whole number"))
+STORAGE = Decoded(Table(Leaf(frozenset(("string", "whole", "null")), "a string or a whole number")), Table(Anything()))
 PID_BEFORE = Leaf(frozenset(("string", "null")), "a string")
 INTEGER = Leaf(frozenset(("integer",)), "a whole number")
+
+
+def _limits(single: Rule, one: Rule) -> Rule:
+    both = Record({"hard": one, "soft": one}, ("soft", "hard"))
+    return Table(Either("a number or soft and hard", scalar=single, map=both), free=True)
+
+
+LIMITS_BEFORE = _limits(INT, INT)
+ULIMITS = Decoded(_limits(_LIMIT, _LIMIT), _limits(WORD_OR_WHOLE, INT))

@@ -161,7 +161,7 @@ def _definition(state: _Load) -> Map | None:
         for document in documents:
             tree = assembly.tree(document, state.variables)
             if tree is not None:
-                rules.TOP.check(tree, (), Context(state.report, False))
+                rules.TOP.check(tree, (), Context(state.report, False, decoded=not assembly.lenient))
         return None
     if all(isinstance(document.root, Map) and not document.root.entries for document in documents):
         if not state.report.failed:

@@ -38,11 +38,11 @@ def prepare(base: Map, over: Map, path: Path = ()) -> None:
         if old is None:
             continue
         merger = next((merger for pattern, merger in _SPECIAL if matches(here, pattern)), None)
-        if is_null(item):
+        if merger in (_pairs, _hosts):
+            over.entries[key] = Seq(_sequence(item), item.span)
+        elif is_null(item):
             if merger not in _NULL_COUNTS and here not in _TABLES:
                 over.drop(key)
-        elif merger in (_pairs, _hosts):
-            over.entries[key] = Seq(_sequence(item), item.span)
         elif merger is _build:
             item = over.entries[key] = _with_context(item)
         if isinstance(old, Map) and isinstance(item, Map) and merger in (None, _build, _by_name):

@@ -20,8 +20,10 @@ from stackd.compose.kinds import (
     COUNT,
     DURATION,
     EXTRA_HOSTS,
+    GROUP,
     INT,
     INTEGER,
+    LIMITS_BEFORE,
     MODE,
     NOTHING,
     NUMBER,
@@ -38,6 +40,8 @@ from stackd.compose.kinds import (
     TEXT_OR_TEXTS,
     TEXTS,
     TIMES,
+    TMPFS_MODE,
+    ULIMITS,
     WEIGHT,
     WHOLE,
     WHOLE_BYTES,
@@ -83,7 +87,7 @@ VOLUME = Either(
             "volume": _record({"labels": PAIRS, "nocopy": BOOL, "subpath": TEXT}, later="labels subpath"),
             "tmpfs": _record({"size": Parsed(parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size",
             0)),
-                              "mode": Leaf(frozenset(("number",)), "a mode like 0755, without quotes", 0)}),
+                              "mode": TMPFS_MODE}),
             "image": _record({"subpath": TEXT}, later="subpath"),
         },
         "type",
@@ -102,11 +106,6 @@ FILE_MOUNTS = ListOf(
         map=_record({"source": TEXT, "target": TEXT, "uid": TEXT, "gid": TEXT, "mode": MODE}, later="uid gid mode"),
     )
 )
-_LIMIT = Leaf(frozenset(("whole",)), "a whole number")
-_ULIMIT = Either(
-    "a number or soft and hard", scalar=_LIMIT, map=_record({"hard": _LIMIT, "soft": _LIMIT}, "soft", "hard")
-)
-ULIMITS = Table(_ULIMIT, free=True)
 DEVICE_REQUEST = {"capabilities": TEXTS, "count": WHOLE, "device_ids": TEXTS, "driver": TEXT, "options": PAIRS}
 BUILD = Either(
     "a folder or a mapping",
@@ -292,7 +291,7 @@ SERVICE = _record(
         "external_links": TEXTS,
         "extra_hosts": EXTRA_HOSTS,
         "gpus": Either("all or a list", scalar=Text(("all",)), seq=ListOf(Record(DEVICE_REQUEST, lenient=True))),
-        "group_add": ListOf(WORD_OR_WHOLE, unique=True),
+        "group_add": ListOf(GROUP, unique=True),
         "healthcheck": HEALTHCHECK,
         "hostname": TEXT, "image": TEXT, "init": BOOL, "ipc": TEXT, "isolation": TEXT,
         "labels": PAIRS,
@@ -335,13 +334,10 @@ SERVICE = _record(
     dropped=SERVICE_KEYS,
 )  # fmt: skip
 
-_LIMITS_BEFORE = Table(
-    Either("a number or soft and hard", scalar=INT, map=_record({"hard": INT, "soft": INT}, "soft", "hard")), free=True
-)
 BEFORE = _record(
     {
         **{key: rule for key, rule in SERVICE.fields.items() if key not in _NOT_BEFORE},
-        "ulimits": _LIMITS_BEFORE,
+        "ulimits": LIMITS_BEFORE,
         "pid": PID_BEFORE,
         "per_replica": BOOL,
     }

@@ -22,10 +22,13 @@ _OCTAL = re.compile(r"[-+]?[0-7]+")
 
 @dataclass(slots=True)
 class Context:
-    """One validation. `complete`: the tree is a whole definition: missing keys and duplicates count."""
+    """One validation. `complete`: the tree is a whole definition: missing keys and duplicates count; `decoded`: it is
+    made a project of, so what only that refuses counts.
+    """
 
     report: Report
     complete: bool = True
+    decoded: bool = True
 
     def wrong(self, node: Node, path: Path, wanted: str) -> bool:
         """Report that `node` is not what is wanted; always False."""
@@ -139,7 +142,7 @@ class Parsed(Rule):
     def check(self, node: Node, path: Path, context: Context) -> bool:
         if not self.rule.check(node, path, context):
             return False
-        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        if not isinstance(node, Scalar) or not isinstance(node.value, str) or not context.decoded:
             return True
         try:
             self.parser(node.value)
@@ -148,6 +151,17 @@ class Parsed(Rule):
             context.report.error(self.code, f"{named(path)} is {quote(node)}, {wrong}", node.span, path, hint)
             return False
         return True
+
+
+@dataclass(frozen=True)
+class Decoded(Rule):
+    """`rule` where a project is made of the tree; before that more may be there, as `written` says."""
+
+    rule: Rule
+    written: Rule
+
+    def check(self, node: Node, path: Path, context: Context) -> bool:
+        return (self.rule if context.decoded else self.written).check(node, path, context)
 
 
 @dataclass(frozen=True)

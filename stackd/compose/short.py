@@ -17,6 +17,10 @@ _PORT = re.compile(r"[0-9]{1,100}")
 _PORT_WANTED = "wants [HOST_IP:][HOST_PORT:]CONTAINER_PORT[/PROTOCOL], ports from 0 to 65535"
 
 
+class NoPort(ValueError):
+    """A port entry that was understood, and publishes port 0, which is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShortPort:
     """One published port of a short entry; a range is several."""
@@ -41,11 +45,11 @@ def parse_port(text: str) -> list[ShortPort]:
     if protocol not in ("tcp", "udp", "sctp"):
         raise ValueError("wants the protocol tcp, udp or sctp")
     first, last = _port_range(port)
-    if first == 0:
-        raise ValueError("publishes port 0, which is none")
     published = _port_range(host) if host else None
     if published is not None and last - first != published[1] - published[0] and last != first:
         raise ValueError("wants ranges of the same length on both sides")
+    if first == 0:
+        raise NoPort("publishes port 0, which is none")
     found = [
         ShortPort(first + at, _published(published, at, first == last), address, protocol)
         for at in range(last - first + 1)

@@ -32,6 +32,8 @@ _CORE = "tag:yaml.org,2002:"
 _MERGE = f"{_CORE}merge"
 _LEFT_OUT = ("!reset", _MERGE)
 """What go-yaml drops: also a value that is tagged as the key of a merge, as a plain `<<` is."""
+_BARE = re.compile(r"!(?=[\s,}\]]|\Z)")
+_BARE_FIRST = re.compile(r"(?:&[^\s,}\]]+\s+)?!(?=[\s,}\]]|\Z)")
 _SLASH = re.compile(r"(?:[^\\]|\\[^/])*\\/", re.DOTALL)
 
 
@@ -154,7 +156,7 @@ class _Builder:
         self._total = self._shared = self._unfolded = 0
         self._level = 0
         self._extension = False
-        self._text = text if "\\/" in text else ""
+        self._text = text if "\\/" in text or _BARE.search(text) else ""
 
     def documents(self) -> list[Document]:
         found: list[Document] = []
@@ -232,9 +234,15 @@ class _Builder:
                 raise _Refused("bad-yaml", message.format("\\/"), span, hint)
         if event.value == "<<" and not event.style and not tag:
             tag = _MERGE
-        elif not event.style and (event.implicit[0] or tag in ("!reset", "!override")):
+        elif not event.style and event.implicit[0] and not self._bare(event):
             return _Raw(Scalar(resolve(event.value), span), tag)
         return _Raw(Scalar(_tagged(event.value, tag, span), span), tag)
+
+    def _bare(self, event: yaml.ScalarEvent) -> bool:
+        """Whether a `!` alone stands before a plain value: libyaml drops it, to go-yaml it makes text."""
+        if not self._text or event.start_mark is None:
+            return False
+        return _BARE_FIRST.match(self._text, event.start_mark.index) is not None
 
     def _sequence(self, span: Span, tag: str) -> _Raw:
         items: list[_Raw] = []

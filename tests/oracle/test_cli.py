@@ -31,9 +31,18 @@ PAIRED = (
 WRITTEN = ("written-", "pre-start-", "extra-hosts-", "include-", "volumes-long", "ports-")
 UNORDERED = ("--services", "--images", "--volumes", "--networks", "--models", "--environment")
 """What the real one prints in the order of a Go map, which is another one every time."""
-LEFT_IN = (("--no-interpolate", "--format", "json"), ("--no-interpolate", "--hash", "*"))
+AS_WRITTEN = ("--no-interpolate", "--format", "json")
+LEFT_IN = (AS_WRITTEN, ("--no-interpolate", "--hash", "*"))
 """References stay in what is shown, and in what is made a project of as well."""
 STEPS = ("--no-normalize", "--no-consistency", "--no-path-resolution", "--no-env-resolution")
+
+OTHERWISE = {
+    "build-contexts-without-place": "the real one takes the name for a path",
+    "build-ssh-unknown": "the real one takes the name for a path",
+    "merge-pairs-of-every-table": "the real one drops an earlier label of a name already",
+    "scalars-": "the real one rounds a whole number of more than 64 bits",
+}
+"""Cases that are shown otherwise with their references left in them, by the beginning of their names."""
 
 FILES = """\
 name: words
@@ -177,6 +186,15 @@ def test_what_has_its_references_left_in_it_is_that_of_docker_compose(folder: Pa
         ours, real = both(folder, *words)
         crashed = real.code == 2
         assert (ours.code, ours.out) == (1 if crashed else real.code, real.out), (words, ours.err, real.err)
+
+
+@pytest.mark.parametrize(
+    "folder", [one for one in CASES if not one.name.startswith(tuple(OTHERWISE))], ids=lambda folder: folder.name
+)
+def test_every_case_as_it_is_written_is_that_of_docker_compose(folder: Path) -> None:
+    ours, real = both(folder, *AS_WRITTEN)
+    crashed = real.code == 2
+    assert (ours.code, ours.out) == (1 if crashed else real.code, real.out), (ours.err, real.err)
 
 
 @pytest.mark.parametrize(
