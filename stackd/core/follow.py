@@ -22,13 +22,17 @@ def followed(world: World, spec: ServiceSpec, container: ObservedContainer) -> t
     """Why a running container is to be restarted after another one, and what that still waits for."""
     parent = restarted_parent(container, world.seen)
     if parent is not None:
-        text = f"{parent.service}, whose namespace it shares, was restarted"
-        return Reason(Why.DEPENDENCY_RESTARTED, text), dependency_gate(world, spec)
+        return Reason(Why.DEPENDENCY_RESTARTED, was_restarted(parent)), dependency_gate(world, spec)
     for dependency in spec.depends_on:
         if dependency.restart and any(_renewed(world, dependency, s, container) for s in _slots(world, dependency)):
             why = Reason(Why.DEPENDENCY_RESTARTED, f"{dependency.service} was restarted")
             return why, dependency_gate(world, spec)
     return None
+
+
+def was_restarted(parent: ObservedContainer) -> str:
+    """The owner of a shared namespace began another run, in words."""
+    return f"{parent.service}, whose namespace it shares, was restarted"
 
 
 def deserted(world: World, spec: ServiceSpec, container: ObservedContainer) -> tuple[Reason, Blockers] | None:

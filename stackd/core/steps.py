@@ -8,11 +8,13 @@ from __future__ import annotations
 from stackd.core.backoff import cause_in_words, duration, next_health_restart, next_start
 from stackd.core.desired import Target
 from stackd.core.ends import End, ended, is_answered
-from stackd.core.follow import deserted, followed
+from stackd.core.follow import deserted, followed, was_restarted
 from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, name_gate, resource_gate
 from stackd.core.ownership import ours
+from stackd.core.sharing import restarted_parent
 from stackd.core.slots import Slot, is_finished_job
 from stackd.core.world import World
+from stackd.model.evidence import Condemned
 from stackd.model.ids import ContainerId
 from stackd.model.observed import ContainerState, Health, ObservedContainer
 from stackd.model.override import Request, Verb
@@ -251,7 +253,7 @@ def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContaine
         return Reason(Why.REQUESTED, how.detail), ()
     condemned = world.view.condemned.get(container.id)
     if how.end is End.OWN and how.restart and condemned is not None:
-        return Reason(condemned.why, how.detail), ()
+        return Reason(condemned.why, _by_now(world, condemned, container)), ()
     if how.end is End.OWN and how.restart:
         return Reason(Why.DEPENDENCY_RESTARTED, how.detail), ()
     if how.end is End.OWN:
@@ -261,6 +263,12 @@ def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContaine
         text = cause_in_words(world.ledger_of(spec.name), spec.restart)
         return Reason(Why.EXITED, how.detail), (Blocker(BlockerKind.BACKOFF, text, until=due),)
     return Reason(Why.EXITED, how.detail), ()
+
+
+def _by_now(world: World, condemned: Condemned, container: ObservedContainer) -> str:
+    """The cause of a stop as it is to be told at the start that follows: what was about to happen then has happened."""
+    parent = restarted_parent(container, world.seen) if condemned.why is Why.DEPENDENCY_RESTARTED else None
+    return condemned.reason if parent is None else was_restarted(parent)
 
 
 def restart(world: World, spec: ServiceSpec, container: ObservedContainer) -> Step | None:

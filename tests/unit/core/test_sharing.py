@@ -44,6 +44,21 @@ def test_a_child_stops_before_its_parent_is_restarted_and_starts_after_it(kind: 
     assert (toy.plan(), toy.requests) == ([], ())
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["restarted", "held and started again"])
+def test_a_child_is_started_for_what_has_become_of_its_parent_and_not_for_what_was_about_to(held: bool) -> None:
+    toy = shared("network_mode")
+    if held:
+        toy.crash("vpn", 0)
+        toy.override(OverrideKind.HELD, "vpn").settle().overrides = ()
+        toy.ask(Verb.START, "vpn")
+    else:
+        toy.ask(Verb.RESTART, "vpn")
+    toy.done.clear()
+    toy.settle()
+    (start,) = (op for op in toy.done if isinstance(op, StartContainer) and op.service == "child")
+    assert str(start.reason) == "vpn, whose namespace it shares, was restarted"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_replaced_parent_gets_a_new_child_the_old_one_stopped_first_the_new_one_started_last(kind: str) -> None:
     toy = shared(kind)
