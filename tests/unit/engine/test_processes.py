@@ -103,3 +103,15 @@ async def test_what_an_engine_tells_of_a_container_is_told_with_its_process(
         found = await engine.inspect_container(ONE)
         await engine.close()
     assert found is not None and found.lost
+
+
+async def test_a_new_contact_with_an_engine_proves_its_numbers_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[Processes] = []
+    monkeypatch.setattr(Processes, "forget", lambda self: forgotten.extend([self]))
+    async with serving(tmp_path, {"/info": json_answer(b'{"ID": "an engine"}')}) as stub:
+        engine = DockerEngine(stub.url)
+        await engine.info()
+        await engine.close()
+    assert len(forgotten) == 1
