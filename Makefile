@@ -36,7 +36,7 @@ conformance: .venv/ready    ## the Compose files under CORPUS against the real d
 	@$(BIN)/python -m tests.conformance $(CORPUS)
 
 oracle: .venv/ready         ## EXAMPLES generated projects, and every key with every kind of value, against docker compose
-	ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest -q -o timeout=7200 tests/oracle/test_generated.py
+	ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest -q tests/oracle/test_generated.py
 	$(BIN)/python -m tests.oracle.probe
 
 clean:                      ## the bed's engine and what it stored, and the environment

@@ -88,7 +88,8 @@ def both(folder: Path, *words: str, **env: str) -> tuple[Ended, Ended]:
     before, after = words[:at], words[at + 1 :] if "config" in words else words
     real = run(folder, *before, "config", *after, **env)
     ours = call(folder, {**ENV, **env}, "config", "--shell-env", *before, *after)
-    return ours, Ended(real.stdout, real.stderr, real.returncode)
+    crashed = real.returncode == 2 and "goroutine " in real.stderr  # it refuses such a file by a fault of its own
+    return ours, Ended(real.stdout, real.stderr, 1 if crashed else real.returncode)
 
 
 def lines(text: str) -> list[str]:
@@ -184,8 +185,7 @@ def test_two_words_mean_together_what_they_mean_there(
 def test_what_has_its_references_left_in_it_is_that_of_docker_compose(folder: Path) -> None:
     for words in LEFT_IN:
         ours, real = both(folder, *words)
-        crashed = real.code == 2
-        assert (ours.code, ours.out) == (1 if crashed else real.code, real.out), (words, ours.err, real.err)
+        assert (ours.code, ours.out) == (real.code, real.out), (words, ours.err, real.err)
 
 
 @pytest.mark.parametrize(

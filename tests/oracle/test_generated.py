@@ -46,6 +46,7 @@ def _compare(files: dict[str, str]) -> None:
     assert hashes == theirs.hashes
 
 
+@pytest.mark.timeout(4 * EXAMPLES)
 @given(files=projects())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_generated_project_means_the_same_to_both(files: dict[str, str]) -> None:

@@ -265,13 +265,6 @@ def any_start_ends_all_holds() -> Iterator[None]:
 
 
 @contextmanager
-def late_events_tell_of_this_run() -> Iterator[None]:
-    """An event is taken for one of the run that is there now, whenever it happened."""
-    with patch.object(Intake, "_is_past", lambda self, event: False):
-        yield
-
-
-@contextmanager
 def health_is_believed_right_after_a_suspend() -> Iterator[None]:
     """That the machine slept is not noticed."""
     with patch.object(host, "JUMP", 1e9):
@@ -363,7 +356,6 @@ PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     children_stay_in_a_dead_namespace,
     a_shutdown_passes_for_a_person,
     any_start_ends_all_holds,
-    late_events_tell_of_this_run,
     health_is_believed_right_after_a_suspend,
     a_storm_is_not_noticed,
     dependents_outlive_a_restart,
