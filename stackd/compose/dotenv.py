@@ -23,7 +23,6 @@ _ESCAPE = re.compile(r"\\(?:[abcfnrtv$\"\\]|0\d{0,3})")
 _PLAIN_ESCAPES = {"\\a": "\a", "\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r", "\\t": "\t", "\\v": "\v",
                   '\\"': '"', "\\\\": "\\", "\\$": "$$"}  # fmt: skip
 _BLANKS = "\t\v\f\r \x85\xa0"
-_DIGIT = re.compile(r"\s*\d")
 
 
 _GIVEN = 10_000_000
@@ -86,11 +85,6 @@ def parse_raw(data: bytes, file: str, variables: Variables, report: Report) -> d
         elif (given := variables.find(name)) is not None:
             found[name] = EnvValue(given[0], span, given[1])
     return found
-
-
-def without_digits(found: dict[str, EnvValue]) -> dict[str, EnvValue]:
-    """The project's own `.env` skips names that begin with a digit."""
-    return {name: value for name, value in found.items() if not _DIGIT.match(name)}
 
 
 class _Reader:

@@ -135,7 +135,7 @@ def _variables(assembly: Assembly, entry: _Entry, folder: File, place: Place) ->
                 assembly.report.error("missing-file", message, asked.span, ("include",))
             continue
         known = Variables(place.variables.shown, {**found, **place.variables.hidden})
-        held = dotenv.without_digits(dotenv.parse(data, str(file), known, assembly.report))
+        held = dotenv.parse(data, str(file), known, assembly.report)
         found.update({name: one.value for name, one in held.items()})
     return Variables(place.variables.shown, {**found, **place.variables.hidden})
 

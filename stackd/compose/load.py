@@ -200,7 +200,7 @@ def _variables(state: _Load) -> None:
         data = state.reader.get(path)
         if data is not None:
             found = dotenv.parse(data, str(path), Variables(state.env, hidden), state.report)
-            hidden.update({name: held.value for name, held in dotenv.without_digits(found).items()})
+            hidden.update({name: held.value for name, held in found.items()})
     state.variables = Variables(dict(state.env), hidden)
 
 

@@ -32,6 +32,8 @@ _CORE = "tag:yaml.org,2002:"
 _MERGE = f"{_CORE}merge"
 _LEFT_OUT = ("!reset", _MERGE)
 """What go-yaml drops: also a value that is tagged as the key of a merge, as a plain `<<` is."""
+_ENDS = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|\.\.\.[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z))+")
+"""Before the first document nothing can end, and go-yaml passes over that."""
 _BARE = re.compile(r"!(?=[\s,}\]]|\Z)")
 _BARE_FIRST = re.compile(r"(?:&[^\s,}\]]+\s+)?!(?=[\s,}\]]|\Z)")
 _SLASH = re.compile(r"(?:[^\\]|\\[^/])*\\/", re.DOTALL)
@@ -80,6 +82,9 @@ def parse(data: bytes, file: str, report: Report) -> list[Document]:
         report.error("bad-encoding", message, span, hint="save the file with the encoding UTF-8")
         return []
     try:
+        ended = _ENDS.match(text) if "..." in text else None
+        if ended is not None:  # blanks instead, so that all else keeps its place
+            text = ended.group().replace("...", "   ") + text[ended.end() :]
         return _Builder(text, file).documents()
     except _Refused as refused:
         report.error(refused.code, refused.message, refused.span, hint=refused.hint)

@@ -101,7 +101,7 @@ def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     (folder / "below" / "deeper").mkdir(parents=True)
     (folder / "compose.yaml").write_text(FILES)
-    (folder / ".env").write_text("KEY=secret\nBARE=found\nNESTED=${KEY}1\n")
+    (folder / ".env").write_text("KEY=secret\nBARE=found\nNESTED=${KEY}1\n1ST=digit\n")
     (folder / "web.env").write_text("FROM_FILE=$KEY\n")
     (folder / "other.env").write_text("KEY=other\nTAG=9\n")
     (folder / "needs.yaml").write_text(NEEDS)
