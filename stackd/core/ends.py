@@ -117,7 +117,7 @@ def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: 
             return Ended(End.WAIT, "it was stopped or killed; finding out by whom", until)
         if evidence.verdict is Verdict.RELEASED or (evidence.verdict is Verdict.RESTARTED and evidence.stop_at):
             return Ended(End.HELD, "it was stopped by another hand, and is held no longer")
-    if _with_engine(view, container):
+    if _with_engine(view, container, now):
         return Ended(End.ENGINE, "it ended when the engine stopped")
     if evidence is not None and _killed(evidence, container):
         return Ended(End.CRASHED, f"killed by another hand, {_exit_text(container)}")
@@ -171,11 +171,17 @@ def _killed(evidence: Evidence, container: ObservedContainer) -> bool:
     return kill is not None and (died is None or died - kill <= KILLED_WITHIN)
 
 
-def _with_engine(view: View, container: ObservedContainer) -> bool:
-    """Whether the engine stopped or restarted since this run began, so that the exit code says nothing about it."""
+def _with_engine(view: View, container: ObservedContainer, now: Now) -> bool:
+    """Whether the engine stopped or restarted since this run began, so that the exit code says nothing about it.
+
+    An engine that was only out of touch explains what ended by the time that it was back, and nothing later.
+    """
     host = view.host
     if host.engine_started_at > container.started_at > 0:
         return True
+    back = now.wall - (now.mono - host.contact_at)
+    if host.engine_up and back > host.engine_lost_at and container.finished_at > back:
+        return False
     return 0 < container.started_at < host.engine_lost_at <= container.finished_at + OUTAGE_SLACK
 
 

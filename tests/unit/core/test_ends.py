@@ -44,6 +44,17 @@ def test_an_exit_of_zero_just_before_contact_broke_is_the_engines_doing() -> Non
     assert toy.turn() == ["start web"]
 
 
+@pytest.mark.parametrize(("ended_after", "end"), [(1, End.ENGINE), (3, End.CRASHED), (3600, End.CRASHED)])
+def test_what_ended_after_the_engine_was_back_is_not_its_doing(ended_after: float, end: End) -> None:
+    toy = Toy(service("web")).settle().wait(60)
+    lost, back = toy.now.wall, toy.mono + 2
+    toy.wait(ended_after)
+    toy.crash("web")
+    toy.wait(5)
+    toy.host = replace(toy.host, engine_lost_at=lost, contact_at=back)
+    assert how(toy).end is end
+
+
 def test_an_end_that_is_seen_while_the_engine_is_away_charges_nobody() -> None:
     toy = Toy(service("web")).settle().wait(1)
     toy.host = replace(toy.host, engine_up=False)
