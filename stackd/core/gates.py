@@ -11,10 +11,10 @@ from stackd.core.backoff import in_words, next_call
 from stackd.core.desired import Want
 from stackd.core.ends import End, awaited_removal, awaited_stop, ended, is_answered
 from stackd.core.ownership import foreign
-from stackd.core.sharing import made_from, namespaces
+from stackd.core.sharing import held_parents, made_from, namespaces
 from stackd.core.slots import Slot
 from stackd.core.world import World
-from stackd.model.ids import ServiceName
+from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import Health, ObservedContainer
 from stackd.model.plan import (
     Blocker,
@@ -130,16 +130,20 @@ def _missing(noun: str, name: str, external: bool) -> Blocker:
     return Blocker(BlockerKind.STEP, f"waiting for {noun} {name}")
 
 
-def dependency_gate(world: World, spec: ServiceSpec) -> Blockers:
-    """Every start waits for what the service depends on: first up, after a crash, after a reboot."""
+def dependency_gate(world: World, spec: ServiceSpec, container: ObservedContainer | None = None) -> Blockers:
+    """Every start waits for what the service depends on: first up, after a crash, after a reboot. `container` = the one
+    to be started, if it is made already."""
     found = [_dependency(world, dependency) for dependency in spec.depends_on]
-    found += [_namespace(world, parent) for parent in namespaces(spec)]
+    held = held_parents(spec, container) if container is not None else {}
+    found += [_namespace(world, parent, held.get(parent)) for parent in namespaces(spec)]
     return tuple(dict.fromkeys(blocker for blocker in found if blocker is not None))
 
 
-def _namespace(world: World, parent: ServiceName) -> Blocker | None:
-    """A namespace is there only while its owner runs; a child that is started before is left ended by the engine."""
-    if any(slot.current is not None and slot.current.running for slot in world.slots_of(parent)):
+def _namespace(world: World, parent: ServiceName, held: ContainerId | None) -> Blocker | None:
+    """A namespace is there only while its owner runs, which is one of the parent's containers, `held` if it is known; a
+    child that is started before is refused, or left ended by the engine."""
+    owners = (slot.current for slot in world.slots_of(parent))
+    if any(owner is not None and owner.running and held in (None, owner.id) for owner in owners):
         return None
     return Blocker(BlockerKind.DEPENDENCY, f"waiting for {parent}, whose namespace it shares, to run")
 

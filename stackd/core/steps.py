@@ -232,7 +232,7 @@ def start_or_restart(world: World, spec: ServiceSpec, container: ObservedContain
     if container.live:
         return restart(world, spec, container)
     gates: Blockers = (_after("the old container has stopped"),) if busy else ()
-    gates = (*gates, *failure_gate(world, f"start:{container.id}", ""), *dependency_gate(world, spec))
+    gates = (*gates, *failure_gate(world, f"start:{container.id}", ""), *dependency_gate(world, spec, container))
     why, wait = _cause_of_start(world, spec, container)
     return Step(StartContainer(spec.name, container.id, why), (*wait, *gates))
 

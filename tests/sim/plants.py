@@ -120,7 +120,7 @@ def not_seen_taken_for_empty() -> Iterator[None]:
 @contextmanager
 def dependencies_are_ignored() -> Iterator[None]:
     """A start waits for nothing."""
-    with patch.object(steps, "dependency_gate", lambda world, spec: ()):
+    with patch.object(steps, "dependency_gate", lambda world, spec, container=None: ()):
         yield
 
 

@@ -221,11 +221,13 @@ class Play(logging.Handler):
         self._save()
 
     async def _roll_back(self) -> None:
-        """An earlier definition is in force until the next edit, as soon as that is on the disk."""
+        """An earlier definition is in force until the next edit, as soon as that is on the disk; like an edit it
+        releases the holds of what it changes."""
         daemon, wished = self.daemon, self.desired
         earlier = await daemon.roll_back(STACK)
         if earlier is not None and wished is self.desired and daemon is self.daemon:
             self.specs = list(earlier.services.values())
+            self.witness.holds.clear()
             self._in_force(earlier)
 
     async def _ask(self, act: Act) -> None:

@@ -70,6 +70,19 @@ def test_a_replaced_parent_gets_a_new_child_the_old_one_stopped_first_the_new_on
     assert toy.plan() == []
 
 
+def test_a_child_waits_for_the_very_container_whose_namespace_it_has() -> None:
+    toy = Toy(service("vpn", scale=2, restart=NEVER), child("network_mode", restart=RestartPolicy())).settle()
+    mine = next(one for one in toy.boxes.values() if one.service == "child")
+    (owner,) = (one for one in toy.boxes.values() if mine.network_mode == f"container:{one.id}")
+    for one in (owner, mine):
+        toy.boxes[one.id] = replace(
+            one, state=ContainerState.EXITED, exit_code=int(one is mine), finished_at=toy.now.wall, health=Health.NONE
+        )
+    toy.settle()
+    assert "start child" not in toy.frontier()
+    assert "waiting for vpn, whose namespace it shares, to run" in toy.verdict("child").detail
+
+
 def test_a_parent_is_not_stopped_while_its_child_cannot_be_made() -> None:
     toy = shared("network_mode")
     toy.edit(service("vpn", version="2"), child("network_mode", image="child:2"))
