@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING
 
 from stackd.model.evidence import EngineEvent, EventKind
 from stackd.model.observed import ContainerState, Health
+from stackd.model.view import ServiceState
 from tests.fake import Fault, FaultKind
 from tests.sim.daemon import EPOCH
 from tests.sim.laws import well_since
 from tests.sim.story import CALLS, LOOKS, SIGHT, STORM, Act
+from tests.unit.core.dsl import STACK
 
 if TYPE_CHECKING:
     from tests.sim.play import Play
 
 LATEST = 5.0
 """Seconds by which an event may come late, and with it after those that followed it."""
+
+_WELL = (ServiceState.RUNNING, ServiceState.HEALTHY)
 
 
 class Faults:
@@ -74,9 +78,11 @@ class Faults:
     def _storm(self) -> None:
         """Whatever is well fails at once: a host is out of memory, or its disk is full. Nothing else goes wrong then.
 
-        A storm is only what the daemon must take for one: enough services, each seen well before, and half of all.
+        A storm is only what the daemon must take for one: enough services, each shown as well before, and half of all.
         """
         self.take_back()
+        decision = self.play.daemon.store.decision(STACK)
+        shown = {one.service for one in decision.verdicts if one.state in _WELL} if decision is not None else set()
         play, now = self.play, self.play.loop.time()
         before = now + EPOCH - SIGHT
         hit = set()
@@ -88,7 +94,7 @@ class Faults:
                     self.engine.flip_health(mine[0].id, Health.UNHEALTHY)
                 else:
                     self.engine.crash(mine[0].id, code=1)
-        if len(hit) >= STORM and now - play.daemon.born > SIGHT:
+        if len(hit & shown) >= STORM and now - play.daemon.born > SIGHT:
             play.witness.doubt = (now, "many failed at once")
 
     async def _power(self, act: Act, dice: random.Random) -> None:
