@@ -104,7 +104,12 @@ class SimDaemon:
             )
 
     def _begin(self, stack: StackName) -> None:
+        """Whoever names a stack first: its task is the daemon's, and a dead daemon begins none."""
+        if self.journal.dead:
+            return
+        token = OWNER.set(self.number)
         self.stacks.begin(stack)
+        OWNER.reset(token)
 
     def publish(self, desired: DesiredStack) -> None:
         """As `source` does."""
