@@ -107,14 +107,18 @@ def _pairs(out: Description, path: str, node: Node) -> None:
         out.add(f"{path}.{name}", table.keys.get(name, item.span), value, secret=hidden)
 
 
+_PORT = ("host_ip", "published", "target", "protocol")
+
+
 def _ports(out: Description, node: Node) -> None:
     for port in items(node):
         if not isinstance(port, Map):
             continue
-        fields = {key: go_text(item.value) for key, item in port.entries.items() if isinstance(item, Scalar)}
-        host = ":".join(part for part in (fields.get("host_ip", ""), fields.get("published", "")) if part)
-        name = f"ports.{fields.get('target', '')}/{fields.get('protocol', 'tcp')}"
-        out.add(name, port.span, host or "any", secret=any_secret(port))
+        address, published, target, protocol = (
+            go_text(item.value) if isinstance(item := port.get(key), Scalar) else "" for key in _PORT
+        )
+        host = ":".join(part for part in (address, published) if part)
+        out.add(f"ports.{target}/{protocol or 'tcp'}", port.span, host or "any", secret=any_secret(port))
 
 
 def _volumes(out: Description, node: Node) -> None:

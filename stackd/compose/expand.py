@@ -7,13 +7,24 @@ compose's canonical model. What this module does NOT do: defaults, paths and nam
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from stackd.compose.report import REDACTED, Report, quote
 from stackd.compose.scalars import go_text
-from stackd.compose.short import NoPort, ShortVolume, parse_device, parse_port, parse_volume
+from stackd.compose.short import NoPort, ShortPort, ShortVolume, parse_device, parse_port, parse_volume
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, any_secret
 from stackd.errors import Span
+
+PORTS = 2 * 65_535
+"""The ports that all ranges of a document may have together: a few characters ask for as many as there are."""
+
+
+@dataclass(slots=True)
+class _Budget:
+    """How many ports are still to be had."""
+
+    ports: int = PORTS
 
 
 def expand(root: Map, report: Report, *, lenient: bool = False) -> None:
@@ -21,11 +32,11 @@ def expand(root: Map, report: Report, *, lenient: bool = False) -> None:
 
     `lenient`: what cannot be taken apart may have references left in it, so it stays short and nothing is said.
     """
-    services = root.get("services")
+    services, budget = root.get("services"), _Budget()
     if isinstance(services, Map):
         for name, service in services.entries.items():
             if isinstance(service, Map):
-                _Service(service, ("services", name), report, lenient).expand()
+                _Service(service, ("services", name), report, budget, lenient=lenient).expand()
     for section in ("networks", "volumes", "secrets", "configs"):
         table = root.get(section)
         if isinstance(table, Map):
@@ -61,8 +72,9 @@ def _external(resource: Map, path: Path, report: Report) -> None:
 class _Service:
     """The expansion of one service."""
 
-    def __init__(self, service: Map, path: Path, report: Report, lenient: bool) -> None:
+    def __init__(self, service: Map, path: Path, report: Report, budget: _Budget, *, lenient: bool) -> None:
         self._service, self._path, self._report, self._lenient = service, path, report, lenient
+        self._budget = budget
 
     def expand(self) -> None:
         service = self._service
@@ -96,7 +108,8 @@ class _Service:
         hooks = service.get("pre_start")
         for at, hook in enumerate(hooks.items if isinstance(hooks, Seq) else ()):
             if isinstance(hook, Map):
-                _Service(hook, (*self._path, "pre_start", str(at)), self._report, self._lenient).expand()
+                path = (*self._path, "pre_start", str(at))
+                _Service(hook, path, self._report, self._budget, lenient=self._lenient).expand()
         _triggers(service)
 
     def _depends_on(self) -> None:
@@ -134,11 +147,13 @@ class _Service:
                 items.append(item)
                 continue
             try:
-                for port in parse_port(str(item.value)):  # 80.0 is no port
-                    items.append(
-                        _fields(item, mode="ingress", host_ip=port.host_ip or None, target=port.target,
-                                published=port.published or None, protocol=port.protocol)
-                    )  # fmt: skip
+                ports = parse_port(str(item.value))  # 80.0 is no port
+                self._budget.ports -= len(ports) - 1
+                if self._budget.ports < 0:
+                    message = f"ranges of ports have more than {PORTS} ports"
+                    self._report.error("too-big", message, item.span, (*self._path, "ports", str(at)))
+                    break
+                items += _range(item, ports)
             except ValueError as wrong:
                 if self._lenient and isinstance(item.value, str) and not isinstance(wrong, NoPort):
                     return  # all of them stay as they are
@@ -250,6 +265,23 @@ def _fields(origin: Scalar, **values: Plain) -> Map:
         key: Scalar(value, origin.span, origin.secret) for key, value in values.items() if value is not None
     }
     return Map(entries, origin.span)
+
+
+def _range(origin: Scalar, ports: Sequence[ShortPort]) -> Iterator[Map]:
+    """The long forms of one text, which may be a range of all ports: what they have in common is made once."""
+    shared = {
+        word: Scalar(word, origin.span, origin.secret) for port in ports for word in (port.host_ip, port.protocol)
+    }
+    mode = Scalar("ingress", origin.span, origin.secret)
+    for port in ports:
+        entries: dict[str, Node] = {"mode": mode}
+        if port.host_ip:
+            entries["host_ip"] = shared[port.host_ip]
+        entries["target"] = Scalar(port.target, origin.span, origin.secret)
+        if port.published:
+            entries["published"] = Scalar(port.published, origin.span, origin.secret)
+        entries["protocol"] = shared[port.protocol]
+        yield Map(entries, origin.span)
 
 
 def _names(node: Seq) -> Map:

@@ -29,7 +29,7 @@ def secret_key(name: str) -> bool:
 
 def printable(text: str) -> str:
     """`text` without the user name and password of any URL in it."""
-    return _USERINFO.sub(rf"\1{REDACTED}@", text)
+    return _USERINFO.sub(rf"\1{REDACTED}@", text) if "://" in text else text
 
 
 def printable_words(words: Iterable[str]) -> list[str]:

@@ -107,13 +107,12 @@ def matches(path: Path, pattern: Path) -> bool:
 
 def any_secret(node: Node) -> bool:
     """True when any leaf below holds a value that may not be shown."""
-    match node:
-        case Scalar():
-            return node.secret
-        case Seq():
-            return any(any_secret(item) for item in node.items)
-        case Map():
-            return any(any_secret(item) for item in node.entries.values())
+    if isinstance(node, Scalar):
+        return node.secret
+    for item in node.items if isinstance(node, Seq) else node.entries.values():
+        if item.secret if isinstance(item, Scalar) else any_secret(item):
+            return True
+    return False
 
 
 def size(node: Node) -> int:

@@ -93,6 +93,8 @@ BOMBS: dict[str, _Many] = {
     "env file of quotes": lambda n: _one(_WEB, _env="A='\n" * (n // 4)),
     "a long mount": lambda n: _value("volumes", '["' + "a" * n + '"]'),
     "a mount of colons": lambda n: _value("volumes", '["' + "a:" * (n // 2) + '"]'),
+    "all ports": lambda n: _value("ports", '["1-65535:1-65535"]'),
+    "all ports, many times": lambda n: _value("ports", "[" + '"1-65535:1-65535",' * (n // 18) + "]"),
     "digits": lambda n: _value("scale", "1" * (n // 2) + ", ports: [" + '"' + "1" * (n // 2) + '"]'),
     "aliases in aliases": lambda n: _one(_aliases(10, 9, "[a, b, c]", "[]") + _WEB),
     "mappings in mappings": lambda n: _one(_aliases(10, 9, "{a: b}", "{}") + _WEB),

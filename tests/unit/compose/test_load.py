@@ -211,3 +211,11 @@ def test_a_secret_file_is_mounted_and_its_content_noticed_but_not_shown() -> Non
     assert first.content != second.content
     assert first.hashes == second.hashes
     assert "hunter" not in repr(first)
+
+
+def test_all_ranges_of_ports_together_have_a_bound() -> None:
+    whole = "services: {a: {image: x, ports: ['1-65535:1-65535']}, b: {image: x, ports: ['1-65535/udp', '80']}}"
+    found = read_from({"compose.yaml": whole}), read_from({"compose.yaml": whole.replace("'80'", "'80-90'")})
+    assert [[one.code for one in loaded.diagnostics if one.severity is Severity.ERROR] for loaded in found] == [
+        [], ["too-big"],
+    ]  # fmt: skip
