@@ -82,7 +82,10 @@ class Intake:
             await asyncio.sleep(delay)
 
     async def _session(self) -> None:
-        """One contact: raises an EngineError group when it breaks."""
+        """One contact: raises an EngineError group when it breaks. An engine that shuts down still answers on the
+        connections that it has; what ends then ends with it, so only one that takes new ones is in contact."""
+        if not await self._in.engine.ping_fresh(PING_TIMEOUT):
+            raise EngineError(EngineErrorKind.UNAVAILABLE, "the engine takes no new connections")
         info = await self._in.engine.info()
         async with self._in.engine.events() as events:
             self._version = info.version

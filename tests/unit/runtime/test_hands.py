@@ -326,7 +326,7 @@ async def test_a_signal_before_contact_broke_explains_no_stop_after_it(tmp_path:
         daemon.engine.bus.break_streams()
         await until(lambda: not daemon.store.evidence(STACK))
         await until(lambda: daemon.store.host.engine_up and not daemon.intake.problem)
-        daemon.engine.crash(box.id, 0)
+        daemon.engine.crash(box.id, 1)
         await stopping
         await until(lambda: box.runs == 2)
         assert not overrides(daemon)

@@ -105,10 +105,31 @@ async def test_what_happened_while_no_events_came_is_seen_at_the_next_contact(tm
 async def test_a_stop_of_our_own_is_known_as_such(tmp_path: Path) -> None:
     async with running(tmp_path, FakeEngine()) as daemon:
         box = await web(daemon)
+        before = len(daemon.engine.called("ping_fresh"))
         await daemon.commands().submit(STACK, Verb.RESTART, (WEB,), "a test")
         await until(lambda: box.runs == 2 and daemon.running("web"))
         assert not held(daemon)
-        assert not daemon.engine.called("ping_fresh")
+        assert len(daemon.engine.called("ping_fresh")) == before
+
+
+async def test_an_engine_that_shuts_down_is_not_in_contact_again_by_the_connections_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await web(daemon)
+        asked = []
+
+        async def refused(timeout: float) -> bool:
+            asked.append(timeout)
+            return False
+
+        with monkeypatch.context() as shutdown:
+            shutdown.setattr(daemon.engine, "ping_fresh", refused)
+            daemon.engine.bus.break_streams()
+            await until(lambda: len(asked) > 1)
+            assert not daemon.store.host.engine_up
+            assert "no new connections" in daemon.intake.problem
+        await until(lambda: daemon.store.host.engine_up)
 
 
 async def test_an_engine_that_answers_no_fresh_connection_is_away(
