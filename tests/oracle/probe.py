@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from stackd.compose import rules
 from stackd.compose.load import StackInputs, canonical
-from stackd.compose.schema import Either, ListOf, Record, Rule, Table
+from stackd.compose.schema import Decoded, Either, ListOf, Record, Rule, Table
 from stackd.compose.tree import Json
 from tests.oracle.compose import HOME, run, unescaped
 
@@ -95,6 +95,9 @@ def probes() -> Iterator[Probe]:
 def _below(
     rule: Rule, steps: tuple[Step, ...], beside: tuple[tuple[tuple[Step, ...], Json], ...], name: str
 ) -> Iterator[Probe]:
+    if isinstance(rule, Decoded):
+        yield from _below(rule.rule, steps, beside, name)
+        return
     yield Probe(name, steps, beside)
     match rule:
         case Either():
