@@ -56,8 +56,8 @@ def test_a_child_of_what_is_stopped_by_hand_stops_with_the_cause_and_comes_back_
     until(lambda: stack.one("side").state == "exited", "side stopped")
     told = until(lambda: str(stack.service("side").at("detail")), "its reason")
     assert told.startswith("web is held: stopped by another hand"), told
-    stopped = [one for one in stack.messages().splitlines() if one.startswith("side container.stopped")]
-    assert "web, whose namespace it shares, is down and held" in stopped[-1]
+    stopped = until(lambda: [e for e in daemon.events(stack.name) if e["type"] == "container.stopped"], "it is told")
+    assert "web, whose namespace it shares, is down and held" in str(stopped[-1]["message"])
     daemon.cli("start", stack.name, "web")
     after = stack.running("web", "side")
     assert (after["web"].id, after["side"].id) == (before["web"].id, before["side"].id)
