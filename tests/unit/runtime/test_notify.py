@@ -156,7 +156,14 @@ async def test_a_command_that_does_not_end_is_killed_with_all_it_started(
     with pytest.raises(DeliveryError, match="has not ended"):
         await Command(("/bin/sh", "-c", script), {"PATH": "/usr/bin:/bin"}).send(message())
     stat = Path(f"/proc/{pid.read_text().strip()}/stat")
-    await until(lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+    def is_over() -> bool:
+        try:
+            return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    await until(is_over)
 
 
 # A real server
