@@ -28,24 +28,28 @@ _LAID, _DOCUMENT = 1_000_000, 50
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where files are read: the project's folder for them, their variables, and the files that include them."""
+    """Where files are read: the project's folder for them, their variables, and the files that include them. `seen` is
+    that folder as whoever includes them names it: their paths begin with it.
+    """
 
     folder: Path
+    seen: str
     variables: Variables
     chain: tuple[Path, ...] = ()
 
 
 @dataclass(slots=True)
 class Assembly:
-    """One load's files. `home` resolves `~`; `shell`: an unset variable only warns, wherever it stands; `interpolate`:
-    false leaves every reference as it is written; `paths_resolved`: false leaves every path so; `lenient`: a short text
-    that cannot be taken apart may hold references, so it stays as it is; `checked`: false asks no rule what may be
-    there. `included` counts the entries of `include` that were read, `copied` the values that `extends` took over,
-    `laid` those that documents were laid over.
+    """One load's files, around the project's `folder`. `home` resolves `~`; `shell`: an unset variable only warns,
+    wherever it stands; `interpolate`: false leaves every reference as it is written; `paths_resolved`: false leaves
+    every path so; `lenient`: a short text that cannot be taken apart may hold references, so it stays as it is;
+    `checked`: false asks no rule what may be there. `included` counts the entries of `include` that were read, `copied`
+    the values that `extends` took over, `laid` those that documents were laid over.
     """
 
     reader: Reader
     report: Report
+    folder: Path
     home: str = ""
     shell: bool = False
     interpolate: bool = True
@@ -86,7 +90,7 @@ class Assembly:
                 here = replace(place, chain=(*place.chain, path))
                 root = self._laid(root, tree, [*document.resets, *document.overrides], here)
         if root is not None:
-            settle(root, str(place.folder), self.home, resolved=self.paths_resolved)
+            settle(root, place.seen, self.home, resolved=self.paths_resolved or bool(place.chain))
         return root
 
     def tree(self, document: yaml.Document, variables: Variables) -> Map | None:

@@ -39,6 +39,17 @@ class Reader:
             self.report.error("unreadable-file", f"cannot be read: {failure}", Span(str(path)))
         return data
 
+    def is_folder(self, path: Path) -> bool:
+        """Whether there is a folder; what is none is noted, for it may become one."""
+        try:
+            self.read(path)
+        except IsADirectoryError:
+            return True
+        except OSError:
+            pass
+        self.asked.setdefault(path, None)
+        return False
+
     def attempt(self, path: Path) -> tuple[bytes | None, str]:
         """As `get`, with the failure in words, once, for the caller to report: a folder, no permission."""
         failure = ""

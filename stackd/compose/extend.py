@@ -158,7 +158,7 @@ class _Extending:
             if file in self._assembly.reader.asked and self._assembly.reader.asked[file] is not None:
                 self._report.error("missing-key", f'{quote(asked)} has no "services"', asked.span, pointer)
             return None
-        paths(root, str(file.parent), self._assembly.home)
+        paths(root, os.path.relpath(file.parent, self._place.folder), self._assembly.home)
         return _Table(file, services, tuple(forgotten))
 
     def _unknown(self, ref: Scalar, table: _Table, name: str) -> None:

@@ -106,13 +106,33 @@ def _model(assembly: Assembly, entry: _Entry, place: Place) -> Map | None:
     asked = zip(files, entry.paths, strict=True)
     if any(not assembly.documents(file, path.span, ("include",)) for file, path in asked):
         return None
-    folder = _under(place.folder, entry.directory) if entry.directory else files[0].parent
+    folder, seen = files[0].parent, os.path.relpath(files[0].parent, place.folder)
+    if entry.directory:
+        folder, seen = _directory(assembly, entry.directory, place)
     variables = _variables(assembly, entry, folder, place)
-    model = assembly.model(files, type(place)(folder, variables, place.chain))
+    model = assembly.model(files, type(place)(folder, seen, variables, place.chain))
     if model is not None:
         resolve_listed(model, variables, (("secrets", "x-#value"),) if assembly.lenient else ())
         _configs(model, variables, report)
     return model
+
+
+def _directory(assembly: Assembly, asked: str, place: Place) -> tuple[File, str]:
+    """The folder of `project_directory`, and how paths in what is included begin: where there is no such folder, docker
+    compose sees them from the one above.
+    """
+    if asked.startswith("/"):
+        return File(asked), asked
+    there = assembly.reader.is_folder(_under(place.folder, asked))
+    begins = os.path.normpath(asked if there else os.path.dirname(asked))
+    return _named(assembly, asked, place), begins
+
+
+def _named(assembly: Assembly, path: str, place: Place) -> File:
+    """What a key of `include` names beside its files: docker compose looks from the project's folder, not from that of
+    the file which is included itself.
+    """
+    return _under(assembly.folder, os.path.join(place.seen, path))
 
 
 def _under(folder: File, path: str) -> File:
@@ -122,7 +142,7 @@ def _under(folder: File, path: str) -> File:
 def _variables(assembly: Assembly, entry: _Entry, folder: File, place: Place) -> Variables:
     """The including side's variables, and beneath them those of the included one's env files."""
     listed: list[tuple[File, Scalar | None]] = [
-        (_under(place.folder, str(one.value)), one) for one in entry.env_files if one.value != "/dev/null"
+        (_named(assembly, str(one.value), place), one) for one in entry.env_files if one.value != "/dev/null"
     ]
     if not entry.env_files:
         listed.append((folder / ".env", None))
@@ -132,7 +152,9 @@ def _variables(assembly: Assembly, entry: _Entry, folder: File, place: Place) ->
         if data is None:
             if asked is not None:
                 message = f"the env file {quote(asked)} does not exist"
-                assembly.report.error("missing-file", message, asked.span, ("include",))
+                beside = file == _under(place.folder, str(asked.value))
+                hint = "" if beside else f"docker compose looks for {file}: give the absolute path"
+                assembly.report.error("missing-file", message, asked.span, ("include",), hint)
             continue
         known = Variables(place.variables.shown, {**found, **place.variables.hidden})
         held = dotenv.parse(data, str(file), known, assembly.report)

@@ -76,7 +76,15 @@ def _begun(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str,
     home = env.get("HOME", "")
     lenient = not (inputs.interpolate or inputs.decoded)
     assembly = Assembly(
-        reader, report, home, inputs.shell, inputs.interpolate, inputs.paths_resolved, lenient, inputs.checked
+        reader,
+        report,
+        inputs.folder,
+        home,
+        inputs.shell,
+        inputs.interpolate,
+        inputs.paths_resolved,
+        lenient,
+        inputs.checked,
     )
     return _Load(inputs, env, report, reader, assembly)
 
@@ -169,7 +177,7 @@ def _definition(state: _Load) -> Map | None:
             state.report.error("empty-file", "the file defines nothing; a stack needs services", Span(str(main)))
         return None
     _name(state, [document.root for document in documents if isinstance(document.root, Map)])
-    root = assembly.model(files, Place(state.inputs.folder, state.variables))
+    root = assembly.model(files, Place(state.inputs.folder, str(state.inputs.folder), state.variables))
     if root is not None:
         _completed(state, root)
     return root

@@ -198,6 +198,15 @@ def test_every_case_as_it_is_written_is_that_of_docker_compose(folder: Path) -> 
 
 
 @pytest.mark.parametrize(
+    "folder", [one for one in CASES if one.name.startswith(("include-", "extends-"))], ids=lambda folder: folder.name
+)
+def test_paths_of_other_folders_left_as_they_are_written_are_those_of_docker_compose(folder: Path) -> None:
+    for words in (("--no-path-resolution",), ("--no-path-resolution", "--no-interpolate")):
+        ours, real = both(folder, *words)
+        assert (ours.code, ours.out) == (real.code, real.out), (words, ours.err, real.err)
+
+
+@pytest.mark.parametrize(
     "env",
     [
         {"COMPOSE_FILE": "compose.yaml:more.yaml"},
