@@ -73,7 +73,7 @@ class RequestError(StackdError):
 
 
 class EngineErrorKind(enum.StrEnum):
-    """The six answers of an engine that matter to a decision."""
+    """The answers of an engine that matter to a decision."""
 
     CONFLICT = "conflict"
     MISSING = "missing"
@@ -82,6 +82,7 @@ class EngineErrorKind(enum.StrEnum):
     UNAVAILABLE = "unavailable"
     TIMEOUT = "timeout"
     FAILED = "failed"
+    UNSTARTABLE = "unstartable"
 
 
 class EngineError(StackdError):
@@ -89,6 +90,7 @@ class EngineError(StackdError):
 
     `unavailable` and `timeout` say nothing about the outcome: look again, never guess.
     `failed` is the engine's 500: the call was understood and went wrong (a port is taken, a mount is missing).
+    `unstartable`: no start of this container will ever succeed, though nothing of it runs (see `engine.failures`).
     """
 
     def __init__(self, kind: EngineErrorKind, message: str, *, status: int | None = None) -> None:

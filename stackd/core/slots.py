@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from stackd.core.desired import Target, Want
 from stackd.core.ownership import ours
 from stackd.core.sharing import held_parents, parents, replaced_parent
+from stackd.errors import EngineErrorKind
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.override import Verb
@@ -23,6 +24,13 @@ from stackd.model.spec import BuildSpec, DependencyCondition, MountKind, Project
 from stackd.model.view import View
 from stackd.translate.bind import known_hashes
 from stackd.translate.names import temporary_name
+
+ONCE_MORE = 2
+"""So many starts must have failed in a row before a container is given up: one may have met an engine that was busy."""
+UNSTARTABLE = (
+    "the engine can never start it again: its containerd holds a task of an earlier run"
+    " (what it wrote outside its volumes is lost)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,16 @@ def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Sl
         or _moved_network(spec, container, project, seen)
         or _lost_mount(spec, container, project)
         or _asked_image(view, spec, container, seen)
+        or _unstartable(view, container)
     )
+
+
+def _unstartable(view: View, container: ObservedContainer) -> Reason | None:
+    """The engine has refused, and once more, to start it ever again: another one of the same definition can run."""
+    failure = view.failures.get(f"start:{container.id}")
+    if failure is None or failure.kind is not EngineErrorKind.UNSTARTABLE or failure.count < ONCE_MORE:
+        return None
+    return None if container.live else Reason(Why.UNSTARTABLE, UNSTARTABLE)
 
 
 def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:

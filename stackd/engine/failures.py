@@ -6,6 +6,8 @@ does not do: retry, or turn a refusal into success (that is the call's own busin
 
 from __future__ import annotations
 
+import re
+
 import aiohttp
 
 from stackd.engine.library import aiodocker
@@ -35,6 +37,13 @@ _WORDS = (
     ("access is denied", EngineErrorKind.DENIED),
     ("access to the resource is denied", EngineErrorKind.DENIED),
 )
+_LEFT_TASK = re.compile(
+    r"\btask [0-9a-f]{64}: already exists"  # a shim that has no task any more (20.10; containerd#11392)
+    r"|failed to start shim: mkdir \S*/[0-9a-f]{64}: file exists"  # the folder of a task without shim (26; moby#50040)
+)
+"""The engine was killed between two steps of a start or an end, and its containerd takes what is left for a task of
+that container: no process lives, and each start is refused. (One whose process still lives is refused in other words.)
+"""
 
 
 def failure(error: BaseException, doing: str) -> EngineError:
@@ -62,6 +71,8 @@ def _kind(status: int, message: str) -> EngineErrorKind:
     """Some refusals come with a status that tells less than their words: 403 for a network in use, 500 for a registry's
     403 and 404."""
     lowered = message.lower()
+    if _LEFT_TASK.search(lowered):
+        return EngineErrorKind.UNSTARTABLE
     if status in (403, 404, 500):
         for words, kind in _WORDS:
             if words in lowered:

@@ -24,6 +24,7 @@ class Why(enum.StrEnum):
     NETWORK_CHANGED = "network_changed"
     MOUNT_CHANGED = "mount_changed"
     EXITED = "exited"
+    UNSTARTABLE = "unstartable"
     UNHEALTHY = "unhealthy"
     ORPHANED = "orphaned"
     STACK_REMOVED = "stack_removed"

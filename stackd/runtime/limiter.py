@@ -30,7 +30,7 @@ from stackd.model.plan import (
     Why,
 )
 
-URGENT = (Why.EXITED, Why.UNHEALTHY, Why.ENGINE_RESTARTED, Why.DEPENDENCY_RESTARTED)
+URGENT = (Why.EXITED, Why.UNSTARTABLE, Why.UNHEALTHY, Why.ENGINE_RESTARTED, Why.DEPENDENCY_RESTARTED)
 
 
 @dataclass(slots=True)

@@ -154,7 +154,10 @@ class Store:
                 cell.evidence[old.id] = replace(known, gone_at=self._mono())
 
     def _forget_gone(self, cell: _Cell, observed: ObservedStack) -> None:
-        """Condemned runs that are over and answered failures of containers that are gone explain nothing any more."""
+        """Condemned runs that are over and answered failures of containers that are gone explain nothing any more.
+
+        (Nor does it that a container was called unstartable, once it runs: somebody has mended it.)
+        """
         runs = {container.id: container.started_at for container in observed.containers}
         unclear = {one.id for one in observed.containers if one.state is ContainerState.UNKNOWN}
         cell.removing = {one: at for one, at in cell.removing.items() if one in runs or self._mono() - at < 60}
@@ -165,6 +168,10 @@ class Store:
             kind, _, target = key.partition(":")
             if kind in ("start", "stop", "remove", "rename", "update") and target not in runs:
                 del cell.failures[key]
+        for mended in (f"start:{one.id}" for one in observed.containers if one.live):
+            failure = cell.failures.get(mended)
+            if failure and failure.kind is EngineErrorKind.UNSTARTABLE and failure.at <= observed.sent_at:
+                del cell.failures[mended]
 
     def set_host(self, host: HostFacts) -> None:
         """Take new cross-stack facts: every stack looks again. Another contact with the engine (perhaps another version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
 from abc import ABC, abstractmethod
@@ -11,12 +12,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
+
 from stackd.engine.base import Engine
 from stackd.engine.deadlines import Deadlines
 from stackd.engine.docker import DockerEngine
+from stackd.errors import EngineError, EngineErrorKind
+from stackd.model.ids import ContainerId
 from tests.bed.api import Bed
+from tests.contract.programs import EXITS
 from tests.contract.world import DockerWorld, FakeWorld, World
 
+BUSY, ROUNDS = 12, 25
+"""Containers that start and end when a real engine is killed, and how often it is, until a task is left."""
 HASTY = Deadlines(look=0.5, unary=0.7, start=0.7, margin=0.5)
 
 
@@ -49,6 +57,11 @@ class Power(ABC):
     async def thaw(self) -> None:
         """SIGCONT."""
 
+    @abstractmethod
+    async def leave_task(self) -> ContainerId:
+        """Kill the engine between two steps of a start or an end, and start it: a container that it lists as not
+        running, and whose start its containerd refuses for the task that is left."""
+
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
         """While it is frozen."""
@@ -80,6 +93,13 @@ class FakePower(Power):
 
     async def start(self) -> None:
         await self.fake_world.fake.start_engine()
+
+    async def leave_task(self) -> ContainerId:
+        container = await self.world.run()
+        await self.kill()
+        self.fake_world.fake.leave_task(container)
+        await self.start()
+        return container
 
     async def freeze(self) -> None:
         self.fake_world.fake.freeze_engine()
@@ -115,6 +135,36 @@ class BedPower(Power):
 
     async def start(self) -> None:
         await asyncio.to_thread(self.bed.start_engine)
+
+    async def leave_task(self) -> ContainerId:
+        """Nobody can hit the instant: of many containers that start and end, a kill hits one, or one of the next."""
+        made = [await self.world.create(f"busy{n}", EXITS) for n in range(BUSY)]
+        for _ in range(ROUNDS):
+            busy = [asyncio.create_task(self._busy(container)) for container in made]
+            await asyncio.wait(busy, timeout=random.uniform(0.5, 1.5))
+            await self.kill()
+            await asyncio.gather(*busy)
+            await self.start()
+            for container in made:
+                if await self._is_left(container):
+                    return container
+        pytest.skip(f"none of {ROUNDS} kills left a task: this engine never does, or too seldom")
+
+    async def _busy(self, container: ContainerId) -> None:
+        """Start it again and again until the engine is gone."""
+        while True:
+            try:
+                await self.world.engine.start_container(container)
+            except EngineError as error:
+                if error.kind is EngineErrorKind.UNAVAILABLE:
+                    return
+
+    async def _is_left(self, container: ContainerId) -> bool:
+        try:
+            await self.world.engine.start_container(container)
+        except EngineError as error:
+            return error.kind is EngineErrorKind.UNSTARTABLE
+        return False
 
     async def freeze(self) -> None:
         """The engine takes the signal at once, but its answer under way may still come."""

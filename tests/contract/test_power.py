@@ -117,3 +117,24 @@ async def test_a_death_while_the_engine_was_away_is_seen_in_the_list_only(power:
     await power.start()
     found = await world.ended(container)
     assert found.exit_code in (137, 255)
+
+
+@pytest.mark.timeout(240)
+async def test_a_container_whose_task_a_killed_engine_has_left_starts_never_again_and_can_be_replaced(
+    power: Power,
+) -> None:
+    world = power.world
+    left = await power.leave_task()
+    name = (await world.look(left)).name
+
+    async def refused() -> EngineErrorKind:
+        with pytest.raises(EngineError) as caught:
+            await world.engine.start_container(left)
+        return caught.value.kind
+
+    assert [await refused(), await refused()] == [EngineErrorKind.UNSTARTABLE] * 2
+    assert not (await world.look(left)).live
+    await world.engine.remove_container(left, volumes=False)
+    fresh = await world.create(name.removeprefix(f"{world.stack}-").removesuffix("-1"))
+    await world.engine.start_container(fresh)
+    assert ((await world.look(fresh)).name, await state(world, fresh)) == (name, ContainerState.RUNNING)

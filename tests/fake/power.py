@@ -66,6 +66,11 @@ class Power(Machine):
         self.awake.set()
         self._slept_through.clear()
 
+    def leave_task(self, which: str) -> None:
+        """The engine is killed between two steps of a start or an end: its containerd takes what is left for a task of
+        this container, and every start of it is refused for ever. Call it while the engine is down."""
+        self.find(which).left_task = True
+
     async def start_engine(self, boot: float = 1.0) -> None:
         """Boot: survivors of a SIGKILL are stopped first (their events reach no stream), then policies are followed."""
         await self.sleep(boot)

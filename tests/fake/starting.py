@@ -22,6 +22,7 @@ def start(machine: Machine, container: FakeContainer) -> None:
     _parents(machine, container)
     _networks(machine, container)
     _ports(machine, container)
+    _task(container)
     manner = machine.choose(container)
     if manner.start_error is not None:
         container.exit_code, container.error = manner.start_exit_code, manner.start_error.message
@@ -74,6 +75,13 @@ def _ports(machine: Machine, container: FakeContainer) -> None:
             container.exit_code = _START_REFUSED
             container.error = f"Bind for {ip}:{port} failed: port is already allocated"
             raise refuse(EngineErrorKind.FAILED, container.error, 500)
+
+
+def _task(container: FakeContainer) -> None:
+    """containerd makes no second task of one name."""
+    if container.left_task:
+        container.exit_code, container.error = _START_REFUSED, f"task {container.id}: already exists"
+        raise refuse(EngineErrorKind.UNSTARTABLE, container.error, 500)
 
 
 def _published(machine: Machine) -> Iterator[tuple[str, str]]:

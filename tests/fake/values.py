@@ -94,7 +94,8 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class FakeContainer:
-    """A container, mutable as the engine sees it. `stoppers` counts the stops that wait for its end."""
+    """A container, mutable as the engine sees it. `stoppers` counts the stops that wait for its end; `left_task`: the
+    engine's containerd holds a task of it that nobody can remove."""
 
     id: ContainerId
     name: str
@@ -131,6 +132,7 @@ class FakeContainer:
     signalled: bool = False
     stopped_by_hand: bool = False
     dead_unseen: int | None = None
+    left_task: bool = False
     stoppers: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     timers: list[asyncio.TimerHandle] = field(default_factory=list)

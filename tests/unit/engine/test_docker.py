@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,6 +31,22 @@ async def engine(folder: Path, told: Mapping[str, bytes | None]) -> AsyncIterato
             await made.close()
 
 
+ID = "05c354fcc2a0600498b81d21460be3a30de7232aaa966e5ef6d5de14a4bf2857"
+TASKS = f"/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/{ID}"
+LEFT_TASKS = (
+    f"task {ID}: already exists",
+    f"failed to create task for container: failed to start shim: mkdir {TASKS}: file exists",
+)
+"""What 20.10 and 26 say to a start when they were killed between two steps of an earlier one."""
+LIVE_TASK = "id already in use"
+"""What 20.10 says when the process of the earlier one lives on."""
+
+
+def refused(message: str) -> bytes:
+    """An error of the engine's own."""
+    return json_answer(json.dumps({"message": message}).encode(), "500 Internal Server Error")
+
+
 async def kind_of_list(folder: Path, response: bytes | None) -> EngineErrorKind:
     async with engine(folder, {"containers/json": response}) as (made, _):
         with pytest.raises(EngineError) as caught:
@@ -46,6 +63,8 @@ async def kind_of_list(folder: Path, response: bytes | None) -> EngineErrorKind:
         (json_answer(b'{"message": "taken"}', "409 Conflict"), EngineErrorKind.CONFLICT),
         (json_answer(b'{"message": "odd"}', "500 Internal Server Error"), EngineErrorKind.FAILED),
         (json_answer(b"{}", "500 Internal Server Error"), EngineErrorKind.FAILED),
+        *((refused(text), EngineErrorKind.UNSTARTABLE) for text in LEFT_TASKS),
+        (refused(LIVE_TASK), EngineErrorKind.FAILED),
         (json_answer(b'{"message": "later"}', "503 Service Unavailable"), EngineErrorKind.UNAVAILABLE),
         (json_answer(b"[{]"), EngineErrorKind.FAILED),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[", EngineErrorKind.UNAVAILABLE),

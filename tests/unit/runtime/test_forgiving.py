@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId, ServiceName, StackName
+from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.plan import PullImage, Reason, StartContainer, Why
 from stackd.model.view import HostFacts
 from stackd.runtime.store import Store
@@ -44,3 +47,21 @@ def test_a_pull_that_goes_well_frees_the_pulls_that_found_no_way_and_no_other_fa
     store.succeeded(BLOG, pull("c"), "pull:c", None)
     assert set(store.view(SHOP).failures) == {"pull:b", "start:c"}
     assert store.view(SHOP).version == before + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "sent_at", "kept"),
+    [
+        (KIND.UNSTARTABLE, ContainerState.RUNNING, 11.0, False),
+        (KIND.UNSTARTABLE, ContainerState.RUNNING, 9.0, True),
+        (KIND.UNSTARTABLE, ContainerState.EXITED, 11.0, True),
+        (KIND.FAILED, ContainerState.RUNNING, 11.0, True),
+    ],
+)
+def test_a_container_that_could_never_be_started_and_runs_after_all_is_given_another_chance_at_its_next_end(
+    kind: EngineErrorKind, state: ContainerState, sent_at: float, kept: bool
+) -> None:
+    store = failing((BLOG, "start:c", kind))
+    box = ObservedContainer(ContainerId("c"), "w", BLOG, WEB, 1, state)
+    store.set_observed(ObservedStack(BLOG, (box,), sent_at=sent_at))
+    assert bool(store.view(BLOG).failures) is kept
