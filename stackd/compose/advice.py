@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from stackd.compose.scalars import Date
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, any_secret
 
 _BELOW = 'a mapping is one "NAME: VALUE" in each line, indented below its key'
@@ -87,6 +88,8 @@ def _scalar_hint(node: Scalar, name: str, wanted: str) -> str:
         return f'write it as a list: {name}: ["{node.value}"]' if not name.isdigit() else ""
     if "mapping" in wanted:
         return f'a blank is missing after the colon: "{glued[1]}: {glued[2]}"' if glued else _BELOW
+    if isinstance(node.value, Date):
+        return "it is a date: put it in quotes"
     if wanted == "a string" and not isinstance(node.value, str):
         return f'put it in quotes: "{str(node.value).lower()}"'
     if "duration" in wanted and isinstance(node.value, int | float):

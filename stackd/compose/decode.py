@@ -16,7 +16,7 @@ from stackd.compose.extensions import printed
 from stackd.compose.goyaml import go_sorted, sorted_deeply
 from stackd.compose.interpolate import to_bool
 from stackd.compose.report import Report, quote
-from stackd.compose.scalars import go_text
+from stackd.compose.scalars import Date, go_text
 from stackd.compose.tree import EXTENSIONS, Json, Map, Node, Path, Scalar, Seq, is_null
 from stackd.compose.units import float32, go_duration, parse_bytes, parse_duration
 from stackd.compose.words import shell_words
@@ -221,6 +221,8 @@ def command(node: Node, place: Place) -> Json:
     """Words of a command; text is split, not run by a shell."""
     if isinstance(node, Seq):
         return [text(one, place) for one in node.items]
+    if isinstance(node, Scalar) and isinstance(node.value, Date):
+        return None  # docker compose passes over it
     words = go_text(node.value) if isinstance(node, Scalar) else ""
     try:
         split = shell_words(words)

@@ -22,7 +22,7 @@ COUNT = Decoded(Leaf(frozenset(("integer",)), "a whole number, 0 or more", 0), I
 TIMES = Decoded(Leaf(frozenset(("number",)), "a number, 0 or more", 0), NUMBER)
 WEIGHT = Decoded(Leaf(frozenset(("integer",)), "a whole number, 0 or more", 0), INT)
 WHOLE = Decoded(Leaf(frozenset(("whole", "string")), "a whole number, without a point"), INT)
-WORD_OR_WHOLE = Leaf(frozenset(("string", "whole")), "a string or a whole number")
+WORD_OR_WHOLE = Leaf(frozenset(("string", "whole")), "a string or a whole number", dates=False)
 _LIMIT = Leaf(frozenset(("whole",)), "a whole number")
 MODE = Decoded(Leaf(frozenset(("whole", "octal")), "an octal mode like 0440"), WORD_OR_NUMBER)
 TMPFS_MODE = Decoded(Leaf(frozenset(("number",)), "a mode like 0755, without quotes", 0), WORD_OR_NUMBER)
@@ -56,7 +56,8 @@ EXTRA_HOSTS = Either(
 )
 SSH = Either("a mapping or a list of keys", map=Table(ITEM, _NOT_EMPTY), seq=ListOf(KEY, unique=True))
 CONTEXTS = Either("a mapping or a list of NAME=PLACE", map=Table(TEXT, _NOT_EMPTY), seq=ListOf(ASSIGNED, unique=True))
-STORAGE = Decoded(Table(Leaf(frozenset(("string", "whole", "null")), "a string or a whole number")), Table(Anything()))
+_STORED = Leaf(frozenset(("string", "whole", "null")), "a string or a whole number", dates=False)
+STORAGE = Decoded(Table(_STORED), Table(Anything()))
 PID_BEFORE = Leaf(frozenset(("string", "null")), "a string")
 INTEGER = Leaf(frozenset(("integer",)), "a whole number")
 

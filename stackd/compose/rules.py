@@ -376,7 +376,7 @@ _NOT_FILES = "environment content external driver driver_opts template_driver"
 
 TOP = Whole(
     {
-        "version": TEXT,
+        "version": Leaf(frozenset(("string",)), "a string"),
         "name": TEXT,
         "include": ListOf(
             Either("a path or a mapping", scalar=TEXT,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from stackd.compose.advice import kind_hint, text_hint
 from stackd.compose.report import Report, nearest, quote
+from stackd.compose.scalars import Date
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq
 
 _OCTAL = re.compile(r"[-+]?[0-7]+")
@@ -64,13 +65,14 @@ class Anything(Rule):
 @dataclass(frozen=True)
 class Leaf(Rule):
     """A scalar of one of `types` (JSON schema's names; "whole": a number written without a point; "octal": a text of
-    octal digits), within bounds.
+    octal digits), within bounds. `dates`: a date passes for a string.
     """
 
     types: frozenset[str]
     wanted: str
     minimum: float | None = None
     maximum: float | None = None
+    dates: bool = True
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
         if not isinstance(node, Scalar) or not self.fits(node.value):
@@ -96,6 +98,8 @@ class Leaf(Rule):
                 if not math.isfinite(value):
                     return False
                 return "number" in self.types or ("integer" in self.types and value.is_integer())
+            case Date() if not self.dates:
+                return False
             case str() if "octal" in self.types:
                 return _OCTAL.fullmatch(value) is not None
             case _:
@@ -104,7 +108,9 @@ class Leaf(Rule):
 
 @dataclass(frozen=True)
 class Text(Rule):
-    """A string, from a list of words or of a pattern (found anywhere in it, as JSON schema does)."""
+    """A string, from a list of words or of a pattern (found anywhere in it, as JSON schema does). No project is made of
+    a date.
+    """
 
     enum: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
@@ -114,6 +120,8 @@ class Text(Rule):
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            return context.wrong(node, path, self.wanted)
+        if isinstance(node.value, Date) and context.decoded:
             return context.wrong(node, path, self.wanted)
         if self.enum and node.value not in self.enum:
             words = f"one of {', '.join(self.enum)}" if len(self.enum) > 1 else f'"{self.enum[0]}"'
