@@ -26,10 +26,11 @@ from stackd.model.view import Death, Ledger, Now, ServiceLedger, View
 
 KILL_WAIT = 3.0
 """After a `kill`, how long a `stop` may still come (behaviour.md 1: 20.10 sends it up to 0.2 s after the death)."""
-DEATH_WAIT = 0.5
-"""After a `die` that follows a `kill`, how long a `stop` may still come."""
-GONE_WAIT = 0.5
-"""How long the event of a removal may come after a list that shows the container no more (seconds)."""
+DEATH_WAIT = 2.0
+"""After a `die` that follows a `kill`, how long a `stop` may still come (0.2 s was seen; ten times that
+on a machine that is busy: a restart after `docker kill` can wait, a stop taken for a crash cannot be taken back)."""
+TOLD_WAIT = 0.5
+"""How long the events of an end may come after a list that shows it (seconds)."""
 PROOF_WAIT = 6.0
 """How long a stop may stay unattributed before it counts as a crash."""
 KILLED_WITHIN = 15.0
@@ -78,12 +79,15 @@ def pending_stop(evidence: Evidence, now: Now) -> float | None:
 
 
 def awaited_stop(evidence: Evidence, now: Now) -> float | None:
-    """Until when a `stop` may still follow a `kill` (monotonic), None when there is nothing to wait for."""
+    """Until when a stop may still be told of: of a `kill`, or of an end that no event has told of yet (monotonic).
+    None when there is nothing to wait for."""
     pending = pending_stop(evidence, now)
     if pending is not None or evidence.stop_at is not None:
         return pending
-    if evidence.verdict is Verdict.OWN or evidence.kill_at is None:
+    if evidence.verdict is Verdict.OWN:
         return None
+    if evidence.kill_at is None:
+        return _untold(evidence, now) if evidence.died_at is None else None
     dead = evidence.died_at is not None and evidence.died_at >= evidence.kill_at  # however long its grace was
     until = (evidence.died_at or 0.0) + DEATH_WAIT if dead else evidence.kill_at + KILL_WAIT
     return until if until > now.mono else None
@@ -91,10 +95,14 @@ def awaited_stop(evidence: Evidence, now: Now) -> float | None:
 
 def awaited_removal(evidence: Evidence, now: Now) -> float | None:
     """Until when it may still be told who removed a container that no list shows any more (monotonic), else None."""
-    if evidence.gone_at is None or evidence.verdict is Verdict.OWN:
+    return _untold(evidence, now) if evidence.verdict is not Verdict.OWN else None
+
+
+def _untold(evidence: Evidence, now: Now) -> float | None:
+    """Until when the events may still come of an end that a list has shown already (monotonic), else None."""
+    if evidence.over_at is None or evidence.over_at + TOLD_WAIT <= now.mono:
         return None
-    until = evidence.gone_at + GONE_WAIT
-    return until if until > now.mono else None
+    return evidence.over_at + TOLD_WAIT
 
 
 def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: Now) -> Ended:

@@ -71,8 +71,8 @@ class Evidence:
 
     `kill_at`, `stop_at`, `died_at`: monotonic instants at which we received them, None = not received. `removal`: it is
     about the removal of a container, seen at `stop_at`, not about a stop. `paused_at`: since when another hand has
-    paused it (wall clock), None = it has not, or nobody told. `gone_at`: since when no list shows it any more
-    (monotonic), None = it is there, or we removed it.
+    paused it (wall clock), None = it has not, or nobody told. `over_at`: since when lists show that the run
+    is over, its container ended or gone (monotonic); None = they do not, or we removed it.
     """
 
     container: ContainerId
@@ -87,7 +87,7 @@ class Evidence:
     verdict: Verdict = Verdict.UNPROVEN
     removal: bool = False
     paused_at: float | None = None
-    gone_at: float | None = None
+    over_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """Operations in flight: each a task that waits its turn, makes one engine call, and tells the store the answer.
 
-Law: a call that has been sent is never taken back: a cancelled job ends after its call has ended (pull and build apart,
-which can be cut). Before a stop is sent, its container is condemned, on disk if the disk answers in time. After every
-answer, good or bad, somebody looks.
+Law: a call that has been sent is never taken back: a cancelled job ends after its call has ended, and what was done is
+told (pull and build apart, which can be cut). Before a stop is sent, its container is condemned, on disk if the disk
+answers in time. After every answer, good or bad, somebody looks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -106,7 +107,7 @@ class Jobs:
             self.tools.observer.look(stack, getattr(op, "container", None), images=image)
 
     async def _call(self, stack: StackName, op: Op) -> None:
-        """Make the call, shielded unless it may be cut; a cancellation meanwhile is kept until it has ended."""
+        """Make the call, shielded unless it may be cut."""
         if isinstance(op, StopContainer):
             await self._condemn(stack, op)
         view, now = self.tools.store.view(stack), self.tools.clock()
@@ -164,14 +165,8 @@ class Jobs:
 
 
 async def _to_the_end(call: asyncio.Task[ContainerId | None]) -> ContainerId | None:
-    """Await a call that must not be cut: a cancellation is passed on once it has ended; its error comes first."""
-    cancelled = False
+    """Await a call that must not be cut. A cancellation meanwhile comes too late: what was done counts, and is told."""
     while not call.done():
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait({call})
-        except asyncio.CancelledError:
-            cancelled = True
-    made = call.result()
-    if cancelled:
-        raise asyncio.CancelledError
-    return made
+    return call.result()

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from stackd.compose.explain import changed_fields
+from stackd.core.ownership import is_ours
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import Condemned, Evidence
 from stackd.model.ids import ContainerId, ServiceName, StackName
-from stackd.model.observed import ContainerState, ObservedStack
+from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.override import Override, Request
 from stackd.model.plan import FieldChange, Op, PullImage, RemoveContainer, service_of
 from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, LostPin, Pin, View
@@ -139,19 +140,27 @@ class Store:
         same = cell.observed == observed
         before = cell.observed.sent_at if cell.observed else 0.0
         waited = any(at > before for at in (*cell.answered.values(), self._host.contact_at))
-        self._note_gone(cell, observed)
+        self._note_over(cell, observed)
         cell.observed = observed
         self._forget_gone(cell, observed)
         if not same or waited:
             self._bump(cell)
 
-    def _note_gone(self, cell: _Cell, observed: ObservedStack) -> None:
-        """A list may run ahead of the events: what it shows no more, and we did not remove, has yet to be told of."""
-        there = {container.id for container in observed.containers}
+    def _note_over(self, cell: _Cell, observed: ObservedStack) -> None:
+        """A list may run ahead of the events: what it shows over, and we did not end, has yet to be told of."""
+        there = {container.id: container for container in observed.containers}
         for old in cell.observed.containers if cell.observed else ():
-            if old.id not in there and old.id not in cell.removing:
-                known = cell.evidence.get(old.id) or Evidence(old.id, old.service, old.started_at)
-                cell.evidence[old.id] = replace(known, gone_at=self._mono())
+            last = there.get(old.id)
+            gone = last is None and old.id not in cell.removing
+            ended = last is not None and old.live and last.ended and old.id not in cell.condemned
+            if (gone or ended) and is_ours(old, self.view(observed.stack)):
+                self._note(cell, last or old)
+
+    def _note(self, cell: _Cell, over: ObservedContainer) -> None:
+        known = cell.evidence.get(over.id)
+        if known is None or (0 < known.started_at < over.started_at):
+            known = Evidence(over.id, over.service, over.started_at)
+        cell.evidence[over.id] = replace(known, over_at=self._mono())
 
     def _forget_gone(self, cell: _Cell, observed: ObservedStack) -> None:
         """Condemned runs that are over and answered failures of containers that are gone explain nothing any more.

@@ -56,6 +56,10 @@ def test_a_child_of_what_is_stopped_by_hand_stops_with_the_cause_and_comes_back_
     until(lambda: stack.one("side").state == "exited", "side stopped")
     told = until(lambda: str(stack.service("side").at("detail")), "its reason")
     assert told.startswith("web is held: stopped by another hand"), told
+    stopped = until(lambda: [e for e in daemon.events(stack.name) if e["type"] == "container.stopped"], "it is told")
+    assert "web, whose namespace it shares, is down and held" in str(stopped[-1]["message"])
+    stopped = until(lambda: [e for e in daemon.events(stack.name) if e["type"] == "container.stopped"], "it is told")
+    assert "web, whose namespace it shares, is down and held" in str(stopped[-1]["message"])
     daemon.cli("start", stack.name, "web")
     after = stack.running("web", "side")
     assert (after["web"].id, after["side"].id) == (before["web"].id, before["side"].id)
@@ -154,6 +158,31 @@ def test_a_stack_taken_down_by_compose_is_one_hold_until_compose_brings_it_up(wo
     until(lambda: overrides(stack) == [], "no hold any more")
     stack.settled()
     assert {one.id: one.started for one in stack.containers()} == by_hand
+
+
+CRASHES = """\
+  bad:
+    image: busybox
+    command: sh -c "exit 3"
+    restart: always
+    x-stackd: {restart: {base_delay: 100ms, factor: 1}}
+"""
+
+
+@pytest.mark.parametrize("others", [("one",), ("one", "two")])
+@pytest.mark.parametrize("rule", ["first", "last"])
+def test_a_down_is_one_hold_though_a_service_crash_loops(
+    world: World, daemon: Daemon, others: tuple[str, ...], rule: str
+) -> None:
+    text = forever(*others) + CRASHES
+    text += "    depends_on: [one]\n" if rule == "first" else ""
+    stack = world.stack(daemon, f"loop{len(others)}{rule}", {"compose.yaml": text})
+    until(lambda: '"crash_looping"' in stack.service("bad").text, "the crash loop")
+    compose(world, stack, "down")
+    until(lambda: [at(one, "service") for one in overrides(stack)] == [None], "one hold of the stack")
+    other = world.stack(daemon, "other", {"compose.yaml": forever("one", extra=[SLOW])})
+    other.running("one")
+    assert stack.containers() == []
 
 
 def test_a_recreation_by_compose_is_not_fought(world: World, daemon: Daemon) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from stackd.core.crashes import BadEnd, bad_ends
+from stackd.core.ends import DEATH_WAIT
 from stackd.model.evidence import Condemned
 from stackd.model.observed import ContainerState
 from stackd.model.override import OverrideKind
@@ -71,7 +72,7 @@ def test_a_crash_is_told_as_it_was_judged_when_it_was_new_even_while_the_engine_
     toy = crashed(137)
     box = toy.box("web")
     toy.evidence[box.id] = evidence(box, kill_at=toy.mono, died_at=toy.mono)
-    toy.wait(1).decide()
+    toy.wait(DEATH_WAIT).decide()
     toy.evidence.clear()
     assert causes(toy) == ["killed by another hand, exited 137"]
     toy.host = replace(toy.host, engine_up=False)

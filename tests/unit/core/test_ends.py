@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 
 from stackd.core.backoff import CALL, is_crash_looping
-from stackd.core.ends import DEATH_WAIT, KILL_WAIT, KILLED_WITHIN, PROOF_WAIT, End, Ended, awaited_stop, ended
+from stackd.core.ends import (
+    DEATH_WAIT,
+    KILL_WAIT,
+    KILLED_WITHIN,
+    PROOF_WAIT,
+    TOLD_WAIT,
+    End,
+    Ended,
+    awaited_stop,
+    ended,
+)
 from stackd.model.evidence import Condemned, Verdict
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import Incarnation
@@ -21,7 +31,7 @@ def test_an_exit_of_zero_after_a_signal_from_outside_is_no_success() -> None:
     toy = Toy(service("web")).settle().wait(1)
     box = toy.crash("web", 0)
     toy.evidence[box.id] = evidence(box, kill_at=toy.mono, died_at=toy.mono)
-    toy.wait(1)
+    toy.wait(DEATH_WAIT)
     assert toy.turn() == ["start web"]
 
 
@@ -131,7 +141,7 @@ def test_a_container_that_vanished_after_a_signal_is_not_made_again_before_its_s
     toy.boxes.clear()
     toy.evidence[box.id] = evidence(box, kill_at=toy.mono, died_at=toy.mono)
     assert toy.frontier() == []
-    assert toy.wait(0.6).frontier() == ["create web 1"]
+    assert toy.wait(DEATH_WAIT + 0.1).frontier() == ["create web 1"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.UNPROVEN, Verdict.OWN])
@@ -141,9 +151,19 @@ def test_a_container_that_no_list_shows_any_more_is_not_made_again_before_its_re
     toy = Toy(service("web")).settle().wait(1)
     box = toy.box("web")
     toy.boxes.clear()
-    toy.evidence[box.id] = evidence(box, verdict, gone_at=toy.mono)
+    toy.evidence[box.id] = evidence(box, verdict, over_at=toy.mono)
     assert toy.frontier() == ([] if verdict is Verdict.UNPROVEN else ["create web 1"])
     assert toy.wait(0.6).frontier() == ["create web 1"]
+
+
+def test_an_end_that_only_a_list_shows_is_not_answered_before_its_stop_could_be_told() -> None:
+    toy = Toy(service("web")).settle().wait(1)
+    box = toy.crash("web", 0)
+    toy.evidence[box.id] = evidence(box, over_at=toy.mono)
+    assert toy.frontier() == []
+    assert how(toy).end is End.WAIT
+    assert toy.wait(TOLD_WAIT + 0.1).frontier() == []
+    assert how(toy).end is End.COMPLETED
 
 
 def awaited(verdict: Verdict, **instants: float) -> float | None:
@@ -168,6 +188,11 @@ def awaited(verdict: Verdict, **instants: float) -> float | None:
         (Verdict.UNPROVEN, {"kill_at": 999.0, "died_at": 998.9}, 999 + KILL_WAIT),
         (Verdict.UNPROVEN, {"kill_at": 900.0, "died_at": 999.9}, 999.9 + DEATH_WAIT),
         (Verdict.UNPROVEN, {"died_at": 999.9}, None),
+        (Verdict.UNPROVEN, {"over_at": 999.9}, 999.9 + TOLD_WAIT),
+        (Verdict.UNPROVEN, {"over_at": 1000 - TOLD_WAIT}, None),
+        (Verdict.UNPROVEN, {"over_at": 999.9, "died_at": 999.95}, None),
+        (Verdict.UNPROVEN, {"over_at": 999.9, "kill_at": 999.95}, 999.95 + KILL_WAIT),
+        (Verdict.OWN, {"over_at": 999.9}, None),
         (Verdict.UNPROVEN, {"kill_at": 999.0, "stop_at": 999.0}, None),
         (Verdict.OWN, {"kill_at": 999.0}, None),
     ],

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from stackd.core.ends import DEATH_WAIT
 from stackd.model.evidence import Verdict
 from stackd.model.observed import ContainerState, Health
 from stackd.model.override import Verb
@@ -283,8 +284,8 @@ def test_an_end_after_a_kill_waits_for_the_stop_that_may_follow_then_counts_as_a
     toy.evidence[box.id] = evidence(box, kill_at=toy.mono, died_at=toy.mono)
     decision = toy.decide()
     assert decision.plan.frontier() == ()
-    assert decision.wake_at == pytest.approx(toy.mono + 0.5)
-    assert toy.wait(0.51).frontier() == ["start web"]
+    assert decision.wake_at == pytest.approx(toy.mono + DEATH_WAIT)
+    assert toy.wait(DEATH_WAIT + 0.01).frontier() == ["start web"]
 
 
 def test_an_end_without_a_kill_is_answered_at_once() -> None:

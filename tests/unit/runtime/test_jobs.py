@@ -11,6 +11,7 @@ from stackd.engine.base import CreateRequest
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.plan import Op, Reason, StopContainer, Why
+from stackd.model.status import Happening
 from stackd.model.view import DesiredStack
 from tests.fake.engine import FakeEngine
 from tests.unit.core.dsl import project, service
@@ -92,6 +93,9 @@ async def test_a_call_that_was_sent_is_not_cut_when_its_step_is_dropped(
                 raise
             outcomes.append("answered")
 
+        def told() -> list[Happening]:
+            return [one for one in daemon.history.newest(STACK, 100) if one.type == "container.stopped"]
+
         monkeypatch.setattr(engine, "stop_container", slow)
         why = Reason(Why.CONFIG_CHANGED, "edited")
         stop = StopContainer(ServiceName("web"), box.id, box.started_at, None, False, why)
@@ -103,6 +107,8 @@ async def test_a_call_that_was_sent_is_not_cut_when_its_step_is_dropped(
         go.set()
         await until(lambda: bool(outcomes))
         assert "cut" not in outcomes
+        await until(lambda: bool(told()))
+        assert [one.message for one in told()] == ["stopped web: edited"]
 
 
 async def test_a_pull_that_an_edit_made_needless_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

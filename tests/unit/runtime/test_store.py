@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from stackd.model.evidence import Evidence
+from stackd.model.evidence import Condemned, Evidence
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.plan import CreateNetwork, Plan, Reason, RemoveContainer, Why
@@ -32,7 +32,8 @@ class Told:
 
 
 def seen(sent_at: float, state: ContainerState = ContainerState.RUNNING) -> ObservedStack:
-    return ObservedStack(STACK, (ObservedContainer(ContainerId("c"), "w", STACK, WEB, 1, state),), sent_at=sent_at)
+    box = ObservedContainer(ContainerId("c"), "w", STACK, WEB, 1, state, started_at=5.0, instance=OURS)
+    return ObservedStack(STACK, (box,), sent_at=sent_at)
 
 
 def test_a_decision_is_no_input() -> None:
@@ -87,7 +88,37 @@ def test_what_a_list_shows_no_more_and_nobody_here_removed_is_noted_as_gone() ->
     told, empty = Told(), ObservedStack(STACK, (), sent_at=12.0)
     told.store.set_observed(seen(11.0))
     told.store.set_observed(empty)
-    assert [one.gone_at for one in told.store.evidence(STACK).values()] == [10.0]
+    assert [one.over_at for one in told.store.evidence(STACK).values()] == [10.0]
+
+
+def test_a_run_that_a_list_shows_over_is_noted_as_such() -> None:
+    told = Told()
+    told.store.set_observed(seen(11.0))
+    told.store.set_observed(seen(12.0, ContainerState.EXITED))
+    told.mono = 14.0
+    told.store.set_observed(seen(13.0, ContainerState.EXITED))
+    (box,) = (told.store.view(STACK).observed or seen(0.0)).containers
+    (noted,) = told.store.evidence(STACK).values()
+    assert (noted.container, noted.started_at, noted.over_at) == (box.id, box.started_at, 10.0)
+
+
+def test_what_events_told_of_an_earlier_run_is_not_kept_for_the_one_that_a_list_shows_over() -> None:
+    told = Told()
+    told.store.set_observed(seen(11.0))
+    (box,) = (told.store.view(STACK).observed or seen(0.0)).containers
+    told.store.put_evidence(STACK, Evidence(box.id, box.service, box.started_at - 1, kill_at=8.0))
+    told.store.set_observed(seen(12.0, ContainerState.EXITED))
+    (noted,) = told.store.evidence(STACK).values()
+    assert (noted.started_at, noted.kill_at, noted.over_at) == (box.started_at, None, 10.0)
+
+
+def test_a_stop_that_stackd_sent_itself_needs_no_telling() -> None:
+    told = Told()
+    told.store.set_observed(seen(11.0))
+    (box,) = (told.store.view(STACK).observed or seen(0.0)).containers
+    told.store.set_condemned(STACK, Condemned(box.id, box.started_at, Why.REQUESTED, "asked", restart=False))
+    told.store.set_observed(seen(12.0, ContainerState.EXITED))
+    assert not told.store.evidence(STACK)
 
 
 def test_what_stackd_removed_itself_is_not_noted_as_gone() -> None:
