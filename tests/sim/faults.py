@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LATEST = 5.0
 """Seconds by which an event may come late, and with it after those that followed it."""
 
+LEFT = 0.5
+"""The part of an engine's kills that leave a task in its containerd."""
+
 _WELL = (ServiceState.RUNNING, ServiceState.HEALTHY)
 
 
@@ -107,7 +110,10 @@ class Faults:
             case "kill_engine" if engine.answers_fresh:
                 engine.was_calm = False
                 engine.kill_engine()
-                await engine.start_engine(boot=dice.uniform(0.5, 10))
+                boot = dice.uniform(0.5, 10)
+                if dice.random() < LEFT:
+                    self._leave_task(dice)
+                await engine.start_engine(boot=boot)
                 self._revive()
             case "freeze" if engine.answers_fresh:
                 engine.freeze_engine()
@@ -115,6 +121,12 @@ class Faults:
                 engine.thaw_engine()
             case _:
                 pass
+
+    def _leave_task(self, dice: random.Random) -> None:
+        """The kill came upon the start or the end of one that is ours."""
+        mine = [c.id for c in self.engine.containers.values() if self.engine.is_ours(c)]
+        if mine:
+            self.engine.leave_task(dice.choice(mine))
 
     def _revive(self) -> None:
         """The strangers come back by hand: stackd has no part in it."""

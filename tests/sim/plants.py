@@ -12,7 +12,7 @@ from dataclasses import replace
 from unittest.mock import patch
 from weakref import WeakKeyDictionary
 
-from stackd.core import cascade, desired, ends, follow, ownership, steps
+from stackd.core import cascade, desired, ends, follow, ownership, slots, steps
 from stackd.core.decide import decide
 from stackd.engine.base import Engine
 from stackd.errors import EngineError, EngineErrorKind
@@ -334,6 +334,13 @@ def a_rollback_ends_with_the_daemon() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def a_start_refused_for_ever_is_only_repeated() -> Iterator[None]:
+    """A container that the engine can never start again is no cause for another one."""
+    with patch.object(slots, "_unstartable", lambda *_: None):
+        yield
+
+
 PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     round_as_a_barrier,
     commit_bumps_the_version,
@@ -362,4 +369,5 @@ PLANTS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     the_past_is_never_forgotten,
     a_stop_without_an_answer_counts_as_done,
     a_rollback_ends_with_the_daemon,
+    a_start_refused_for_ever_is_only_repeated,
 )
