@@ -48,10 +48,11 @@ async def keep(stack: StackName, loop: Loop) -> None:
         loop.store.commit(stack, view.version, decision)
         loop.journal.save_ledger(stack, decision.ledger)
         loop.jobs.cancel(stack, view.running - decision.plan.ops)
-        loop.jobs.start(stack, decision.plan.frontier())
         teller.tell(view, decision, now)
         for witness in loop.witnesses:
             witness(view, decision)
+        if loop.store.host == view.host:  # else it just showed that the host is to blame, and is made anew
+            loop.jobs.start(stack, decision.plan.frontier())
         await loop.intents.judge(view, decision)
         await loop.store.changed(stack, view.version, decision.wake_at)
 

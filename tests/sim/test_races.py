@@ -145,12 +145,12 @@ def test_what_crashed_is_started_again_at_once_after_a_suspend() -> None:
     assert 25 <= box(show, "b").started_at - EPOCH - show.begun < 30
 
 
-def test_no_service_is_restarted_for_its_health_within_a_minute_after_many_failed_at_once() -> None:
+def test_no_service_is_restarted_for_its_health_while_many_fail_at_once_or_within_a_minute_after() -> None:
     three = (service("a", healthcheck=CHECKED), service("b"), service("c"))
-    show = staged((110, "storm", "a"), (130, "sick", "a"), (200, "well", "b"), services=three)
+    show = staged((110, "storm", "a"), (200, "well", "b"), services=three)
     stops = [call.at - show.begun for call in show.engine.called("stop_container")]
-    assert [stop for stop in stops if stop > 112] == [stops[-1]]
-    assert 190 <= stops[-1] < 195  # a minute after the last one that failed
+    assert [stop for stop in stops if stop > 100] == [stops[-1]]
+    assert 170 <= stops[-1] < 175  # a minute after the last one that failed
 
 
 def test_a_rollback_outlives_the_daemon_and_ends_with_the_next_edit() -> None:
