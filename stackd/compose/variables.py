@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from stackd.compose.template import DEPTH, TemplateError, closing_brace
 from stackd.compose.tree import Map, Node, Scalar, Seq
 
-_REFERENCE = re.compile(r"\$(?:(\$)|([_a-zA-Z][_a-zA-Z0-9]*)|(\{[_a-zA-Z][_a-zA-Z0-9]*(?::?[-+?].*)?\}))")
+_BEGUN = re.compile(r"\$(?:(\$)|([_a-zA-Z][_a-zA-Z0-9]*)|\{[_a-zA-Z][_a-zA-Z0-9]*(?:(\})|:?[-+?]))")
 _PARTS = re.compile(r"([_a-zA-Z][_a-zA-Z0-9]*)(:?[-+?])?(.*)", re.DOTALL)
 
 
@@ -49,22 +49,31 @@ def _below(node: Node) -> Iterator[Reference]:
 
 
 def _inside(text: str, depth: int = 0) -> Iterator[Reference]:
-    at = 0
-    while depth <= DEPTH and (found := _REFERENCE.search(text, at)):
-        escaped, named, braced = found.groups()
+    """Every line is looked through for its last brace once, however many references begin in it."""
+    at, line_end, last = 0, -1, -1
+    while depth <= DEPTH and (found := _BEGUN.search(text, at)):
+        escaped, named, closed = found.groups()
         at = found.end()
         if named:
             yield Reference(named)
+        elif closed:
+            yield from _referred(found.group()[2:-1], depth)
         elif not escaped:
-            end = _end(braced)
-            body = braced[1:end] if end > 0 else braced[1:-1]
-            at = found.start(3) + end + 1 if end > 0 else at
-            yield from _referred(body, depth)
+            if at > line_end:  # a reference ends in the line that it begins in
+                line_end = text.find("\n", at)
+                line_end = len(text) if line_end < 0 else line_end
+                last = text.rfind("}", 0, line_end)
+            if last < at:  # it never ends
+                at = found.start() + 1
+                continue
+            end = _end(text, found.start() + 1, last + 1)
+            at = (end if end >= 0 else last) + 1
+            yield from _referred(text[found.start() + 2 : at - 1], depth)
 
 
-def _end(braced: str) -> int:
+def _end(text: str, start: int, end: int) -> int:
     try:
-        return closing_brace(braced)
+        return closing_brace(text, start, end)
     except TemplateError:
         return -1
 

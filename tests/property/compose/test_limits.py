@@ -33,6 +33,18 @@ def test_what_costs_more_than_it_may_ends(code: str) -> None:
     assert subprocess.run([sys.executable, "-c", whole], capture_output=True, check=False).returncode != 0
 
 
+@pytest.mark.parametrize("written", ["${a:-b}", "${a:-", "${a:-}b ${a?", "$a", "${a", "${a:-{"])
+def test_looking_for_the_variables_of_one_very_long_line_costs_no_more_than_it_may(written: str) -> None:
+    code = (
+        "from tests.property.compose.bombs import confine, _one, _value, unchecked\n"
+        "files = _value('hostname', '\"' + WRITTEN * (1_000_000 // len(WRITTEN)) + '\"')\n"
+        "unchecked(_one('services: {a: {image: x}}'))\nconfine(1_000_000)\nunchecked(files)\n"
+    )
+    command = [sys.executable, "-c", code.replace("WRITTEN", repr(written))]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, (ended.returncode, ended.stderr[-2000:])
+
+
 @pytest.mark.parametrize("name", ["defaults in defaults", "references side by side", "known keys anywhere"])
 def test_looking_for_the_variables_of_anything_raises_nothing(name: str) -> None:
     unchecked(BOMBS[name](20_000))
