@@ -54,6 +54,6 @@ def unescaped(value: Json) -> Json:
         case list():
             return [unescaped(item) for item in value]
         case dict():
-            return {key: unescaped(item) for key, item in value.items()}
+            return {key.replace("$$", "$"): unescaped(item) for key, item in value.items()}
         case _:
             return value

@@ -105,6 +105,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "web.env").write_text("FROM_FILE=$KEY\n")
     (folder / "other.env").write_text("KEY=other\nTAG=9\n")
     (folder / "needs.yaml").write_text(NEEDS)
+    (folder / "loose.yaml").write_text("services: {web: {image: x, env_file: web.env, networks: [nowhere]}}\n")
     (folder / "more.yaml").write_text("services: {db: {image: newer, x-more: 1}}\n")
     return folder
 
@@ -152,11 +153,15 @@ def test_what_has_no_order_is_the_same_but_sorted(project: Path, word: str) -> N
         ("-f", "needs.yaml", "config", "loose"),
         ("config", "--hash", "db,made"),
         ("config", "--hash", "web"),
+        ("config", "--hash", "made"),
         ("config", "--services", "-q"),
         ("config", "--variables", "--format", "json"),
         ("config", "--variables", "--format", "yaml"),
         ("config", "--format", "xml"),
+        ("-f", "loose.yaml", "config"),
+        *(("-f", "loose.yaml", "config", step) for step in STEPS),
         *(("config", step) for step in STEPS),
+        *(("--profile", "front", "config", step) for step in STEPS),
         *(("config", step, "--format", "json") for step in STEPS),
         ("config", "--no-interpolate"),
         ("config", "--no-interpolate", "--format", "json"),
@@ -251,7 +256,10 @@ def test_what_is_printed_is_also_what_is_written(project: Path) -> None:
 
 
 def test_services_come_after_those_that_they_need(project: Path) -> None:
-    assert both(project, "--services")[0].out.split() == ["db", "made"]
+    chain = "services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [c]}, c: {image: x}}\n"
+    (project / "chain.yaml").write_text(chain)
+    ours, real = both(project, "-f", "chain.yaml", "config", "--services")
+    assert ours.out.split() == real.out.split() == ["c", "b", "a"]
 
 
 def test_json_is_json(project: Path) -> None:

@@ -219,3 +219,36 @@ def test_all_ranges_of_ports_together_have_a_bound() -> None:
     assert [[one.code for one in loaded.diagnostics if one.severity is Severity.ERROR] for loaded in found] == [
         [], ["too-big"],
     ]  # fmt: skip
+
+
+def test_a_mistake_is_told_at_the_value_that_won_the_merge() -> None:
+    files = {
+        "compose.yaml": web("network_mode: bridge"),
+        "compose.override.yaml": "services:\n  web:\n\n    network_mode: service:nowhere\n",
+    }
+    (found,) = read_from(files).diagnostics
+    assert (found.code, str(found.span)) == ("undefined-service", f"{FOLDER}/compose.override.yaml:4:19")
+
+
+def test_more_than_a_thousand_includes_are_an_error_that_is_told_once() -> None:
+    files = {"b.yaml": web()}
+    good = read_from({**files, "compose.yaml": "include:\n" + "- b.yaml\n" * 1000})
+    bad = read_from({**files, "compose.yaml": "include:\n" + "- b.yaml\n" * 1001})
+    assert good.project is not None, good.diagnostics[:3]
+    assert [(found.code, found.span.line) for found in bad.diagnostics] == [("too-big", 1002)]
+
+
+def test_the_variables_of_a_file_have_a_bound_where_they_are_used() -> None:
+    many = "x-a:\n" + "- $B\n" * 101
+    good = read_from({"compose.yaml": web() + many, ".env": "B=" + "b" * 90_000})
+    bad = read_from({"compose.yaml": web() + many, ".env": "B=" + "b" * 100_000})
+    assert good.project is not None, good.diagnostics[:3]
+    assert [found.code for found in bad.diagnostics] == ["too-big"]
+
+
+def test_the_variables_of_an_env_file_have_a_bound_where_they_are_used() -> None:
+    used = "".join(f"A{at}=$B\n" for at in range(101))
+    good = read_from({"compose.yaml": web(), ".env": "B=" + "b" * 90_000 + "\n" + used})
+    bad = read_from({"compose.yaml": web(), ".env": "B=" + "b" * 100_000 + "\n" + used})
+    assert good.project is not None, good.diagnostics[:3]
+    assert [found.code for found in bad.diagnostics] == ["bad-env-file"]

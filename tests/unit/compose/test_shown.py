@@ -82,3 +82,33 @@ def test_all_the_rest_is_shown(line: str) -> None:
 def test_a_command_shows_its_words_but_not_what_its_secret_flags_are_given() -> None:
     text = shown("services: {web: {image: busybox, command: [run, --token, hunter2, --fast]}}\n")
     assert "command:\n      - run\n      - --token\n      - '***'\n      - --fast\n" in text
+
+
+def test_nothing_of_a_command_that_the_dotenv_file_contributed_to_is_shown() -> None:
+    text = shown("services: {web: {image: busybox, entrypoint: ['run', '${SHARED}'], labels: {secret: hunter2}}}\n")
+    assert "entrypoint:\n      - '***'\n" in text
+
+
+def test_an_environment_that_the_dotenv_file_gives_as_a_file_is_not_shown() -> None:
+    text = shown("services: {web: {image: busybox, env_file: .env, labels: {secret: hunter2}}}\n")
+    assert "FROM_ENV_FILE: '***'" in text
+    assert "SHARED: '***'" in text
+
+
+def test_no_secret_outside_of_services_is_shown_wherever_it_stands() -> None:
+    text = shown(
+        "services: {web: {image: busybox, configs: [one], volumes: ['data:/data'], labels: {secret: hunter2}}}\n"
+        "configs: {one: {environment: SHARED}}\n"
+        "volumes: {data: {driver_opts: {device: 'nfs://joe:hunter2@host/share'}, x-own: hunter2}}\n"
+        "networks: {default: {ipam: {config: [{subnet: 10.1.0.0/24}]}}}\n"
+    )
+    assert "hunter2" not in text
+    assert "SHARED" not in text
+    assert "device: nfs://***@host/share" in text
+    assert "subnet: 10.1.0.0/24" in text
+
+
+def test_the_source_of_a_mount_that_the_dotenv_file_gave_is_not_shown() -> None:
+    text = shown("services: {web: {image: busybox, volumes: ['/${SHARED}:/data'], labels: {secret: hunter2}}}\n")
+    assert "hunter2" not in text
+    assert "source: '***'" in text
