@@ -153,7 +153,10 @@ class Engine(Protocol):
     def logs(
         self, container: ContainerId, *, tail: int | None, since: int, follow: bool
     ) -> AbstractAsyncContextManager[AsyncIterator[LogLine]]:
-        """A container's log lines since an instant (nanoseconds, inclusive, 0 = all); with `follow` until it ends."""
+        """A container's log lines since an instant (nanoseconds, inclusive, 0 = all); with `follow` until it ends.
+
+        In the order in which they were written: a line may be older than the one before it, or as old.
+        """
 
     async def close(self) -> None:
         """Close all connections."""

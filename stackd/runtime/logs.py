@@ -1,15 +1,18 @@
 """Log lines of a stack: all its containers merged by time, following on over restarts and recreation.
 
-Law: reading logs changes nothing and delays nobody; a slow reader only holds back its own streams.
+Law: reading logs changes nothing and delays nobody; a slow reader only holds back its own streams. No line is lost or
+doubled for its instant: an engine stamps stdout and stderr apart and then writes them down one after the other, so a
+line may follow one that is newer, or as old (seen on 20.10 under load). Its `since` looks at each line by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stackd.core.ownership import ours
 from stackd.engine.base import Engine, LogLine
@@ -21,6 +24,8 @@ from stackd.runtime.store import Store
 
 _BUFFER = 256
 """Lines read ahead of the reader, over all containers."""
+_OVERLAP = 256
+"""Lines read once more when a container's log is followed anew: so far behind its place a line may be written."""
 
 
 @asynccontextmanager
@@ -100,11 +105,27 @@ async def _queued(lines: asyncio.Queue[ServiceLog], following: asyncio.Task[None
             line.cancel()
 
 
+@dataclass(slots=True)
+class _Told:
+    """What was told of one container: all that counts before `since` (nanoseconds), and the lines of these instants."""
+
+    since: int
+    recent: deque[int] = field(default_factory=deque)
+
+    def add(self, line: LogLine, *, first: bool) -> None:
+        """A line is told; `first` of a log read by its tail: what is older was not wanted."""
+        if first:
+            self.since = max(self.since, line.at)
+        self.recent.append(line.at)
+        if len(self.recent) > _OVERLAP:
+            self.since = max(self.since, self.recent.popleft() + 1)
+
+
 async def _follow(
     engine: Engine, store: Store, stack: StackName, query: LogQuery, lines: asyncio.Queue[ServiceLog]
 ) -> None:
     """One reader per live container; a container that runs anew, or is new, gets a new one where the last one ended."""
-    last: dict[ContainerId, int] = {}
+    told: dict[ContainerId, _Told] = {}
     first = {container.id for container in _containers(store, stack, query)}
     readers: dict[ContainerId, asyncio.Task[None]] = {}
     version = -1
@@ -113,9 +134,10 @@ async def _follow(
             for container in _containers(store, stack, query):
                 reader = readers.get(container.id)
                 if (reader is None or reader.done()) and (container.live or container.id not in readers):
-                    tail = query.tail if container.id in first and container.id not in last else None
-                    since = last.get(container.id, int(query.since * 1e9) if container.id in first else 0)
-                    read = _read(engine, container, tail, since, lines, last)
+                    since = int(query.since * 1e9) if container.id in first else 0
+                    known = told.setdefault(container.id, _Told(since))
+                    tail = query.tail if container.id in first and not known.recent else None
+                    read = _read(engine, container, tail, known, lines)
                     readers[container.id] = asyncio.create_task(read)
             if stack not in store.names():
                 return
@@ -128,14 +150,16 @@ async def _follow(
 
 
 async def _read(
-    engine: Engine, container: ObservedContainer, tail: int | None, since: int, lines: asyncio.Queue[ServiceLog],
-    last: dict[ContainerId, int],
-) -> None:  # fmt: skip
+    engine: Engine, container: ObservedContainer, tail: int | None, told: _Told, lines: asyncio.Queue[ServiceLog]
+) -> None:
+    again = Counter(told.recent)
     try:
-        async with engine.logs(container.id, tail=tail, since=since, follow=True) as stream:
+        async with engine.logs(container.id, tail=tail, since=told.since, follow=True) as stream:
             async for line in stream:
-                if line.at > last.get(container.id, since - 1):
-                    last[container.id] = line.at
-                    await lines.put(ServiceLog(container.service, container.number, line))
+                if again[line.at]:
+                    again[line.at] -= 1
+                    continue
+                told.add(line, first=tail is not None and not told.recent)
+                await lines.put(ServiceLog(container.service, container.number, line))
     except EngineError:
         return

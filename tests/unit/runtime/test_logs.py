@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,20 @@ async def test_an_engine_that_gives_no_log_is_an_error_before_the_first_line(tmp
         with pytest.raises(RequestError, match="does not give the log"):
             async with daemon.commands().logs(STACK, LogQuery()):
                 pass
+
+
+async def test_following_tells_each_line_once_though_one_is_older_than_the_line_before_it(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as daemon:
+        daemon.load(service("web"))
+        await until(lambda: daemon.running("web"))
+        engine.say("app-web-1", "one")
+        log = engine.find("app-web-1").log
+        at = log[0][0]
+        log += [(at - 5, "stderr", "older"), (at, "stderr", "as old")]
+        async with asyncio.timeout(20), daemon.commands().logs(STACK, LogQuery(follow=True)) as lines:
+            assert [(await anext(lines)).line.text for _ in range(3)] == ["one", "older", "as old"]
+            await engine.human_restart("app-web-1", 1)
+            await until(lambda: len([call for call in engine.calls if call.method == "logs"]) > 1)
+            engine.say("app-web-1", "anew")
+            assert (await anext(lines)).line.text == "anew"
