@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _STDIN = Path("/dev/stdin")
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
-_FALSE = frozenset(("", "0", "f", "F", "FALSE", "false", "False"))
+_FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+"""What docker compose takes for COMPOSE_DISABLE_ENV_FILE: Go's words, not those of a file (`no`, `off`, `fAlse`), and
+not the empty one (probed on v5.6.1)."""
 
 
 class Definitions:
@@ -119,7 +121,7 @@ def _as_compose(asked: Asked, env: Mapping[str, str], wrong: Exit) -> StackInput
     folder = Path(asked.directory).absolute() if asked.directory else None
     named = asked.env_files or tuple(part for part in env.get("COMPOSE_ENV_FILES", "").split(",") if part)
     env_files = _env_files(named, wrong)
-    disabled = env.get("COMPOSE_DISABLE_ENV_FILE", "")
+    disabled = env.get("COMPOSE_DISABLE_ENV_FILE", "0")
     if not env_files and disabled not in _TRUE | _FALSE:
         raise Stop(wrong, f'COMPOSE_DISABLE_ENV_FILE is "{disabled}", wants true or false')
     dotenv_too = not env_files and disabled not in _TRUE

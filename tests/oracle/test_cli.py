@@ -221,10 +221,12 @@ def test_paths_of_other_folders_left_as_they_are_written_are_those_of_docker_com
         {"COMPOSE_PROFILES": "front,never"},
         {"COMPOSE_ENV_FILES": "other.env"},
         {"COMPOSE_DISABLE_ENV_FILE": "1"},
-        {"COMPOSE_DISABLE_ENV_FILE": "maybe"},
+        {"COMPOSE_DISABLE_ENV_FILE": "f"},
+        {"COMPOSE_DISABLE_ENV_FILE": "no"},
+        {"COMPOSE_DISABLE_ENV_FILE": ""},
         {"KEY": "from the shell"},
     ],
-    ids=lambda env: " ".join(env),
+    ids=lambda env: " ".join(f"{key}={value}" for key, value in env.items()),
 )
 def test_the_environment_means_the_same(project: Path, env: dict[str, str]) -> None:
     ours, real = both(project, "--profile", "front", "config", **env)
