@@ -146,10 +146,6 @@ def _indented(value: Json, depth: int) -> str:
             return "{" + inside + f",{inside}".join(items) + end + "}"
         case list() if value:
             return "[" + inside + f",{inside}".join(_indented(item, depth + 1) for item in value) + end + "]"
-        case dict():
-            return "{}"
-        case list():
-            return "[]"
         case str():
             return _text(value.iso if isinstance(value, Date) else value)
         case float():

@@ -71,6 +71,8 @@ services:
 volumes: {data: {}, unused: {}}
 networks: {back: {}, unused: {}}
 models: {small: {model: ai/small}}
+x-many: {b: 1, a10: [{d: 1, c: [2024-01-02]}], a9: {}, a8: []}
+x-and: 1
 x-top: "a text that is folded, because it is longer than eighty characters of one line of YAML, ${TAG:-1}"
 """
 

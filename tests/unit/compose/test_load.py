@@ -252,3 +252,13 @@ def test_the_variables_of_an_env_file_have_a_bound_where_they_are_used() -> None
     bad = read_from({"compose.yaml": web(), ".env": "B=" + "b" * 100_000 + "\n" + used})
     assert good.project is not None, good.diagnostics[:3]
     assert [found.code for found in bad.diagnostics] == ["bad-env-file"]
+
+
+def test_the_refusal_of_a_remote_file_shows_no_user_of_an_address_and_nothing_of_the_dotenv_file() -> None:
+    text = "include: ['https://joe:hunter2@host/x.git', '${PLACE}']\n" + web()
+    found = read_from({"compose.yaml": text, ".env": "PLACE=oci://hidden/place\n"}).diagnostics
+    assert [one.code for one in found] == ["remote-file", "remote-file"]
+    assert [one.message.partition(";")[0] for one in found] == [
+        '"https://***@host/x.git" is a git repository',
+        "it is an OCI artifact",
+    ]
