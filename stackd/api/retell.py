@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from stackd.api.table import Cell, Paint, clean, indented, plain, table
 from stackd.api.text import UNDECIDED, age, style_of
+from stackd.core.hands import way_out
+from stackd.model.override import OverrideKind
 
 if TYPE_CHECKING:
     from stackd.api.past import (
@@ -70,12 +72,7 @@ def _wide_lines(stack: str, override: OverrideView, paint: Paint) -> list[str]:
     kind = override["kind"]
     number = f" to revision {override['value']}" if kind == "pinned" else ""
     asked = f"{override['reason']} (by {override['by']}) at {_moment(override['at'])}"
-    ways = {
-        "released": f"`stackd adopt {stack}` has stackd keep it again",
-        "stopped": f"`stackd up {stack}` starts it",
-        "pinned": f"`stackd up {stack}` puts its files in force",
-    }
-    way = ways.get(kind, f"`stackd resume {stack}` ends that")
+    way = way_out(stack, None, OverrideKind(kind), runs=True)
     edit = "" if kind == "released" else ", and so does an edit of its files"
     end = f"it ends at {_moment(override['until'])}; " if override["until"] else ""
     return [paint(style_of(kind), clean(f"{stack} is {kind}{number}: {asked}")), clean(f"next: {end}{way}{edit}")]

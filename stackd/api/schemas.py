@@ -56,9 +56,11 @@ class OverridesView(TypedDict):
 
 
 class ReleasedView(TypedDict):
-    """Answer to a release; `changed` false = there was nothing to release."""
+    """Answer to a release; `changed` false = there was nothing to release. `detail` "" = it is on disk, else why it is
+    not: then it is forgotten if the daemon ends before it can be written."""
 
     changed: bool
+    detail: str
 
 
 class ReplicaView(TypedDict):

@@ -146,8 +146,8 @@ async def drop_override_of_service(call: Call) -> web.StreamResponse:
 async def _drop_override(call: Call, stack: StackName, service: ServiceName | None) -> web.StreamResponse:
     named = call.query(OverrideQuery).kind
     kind = OverrideKind(named) if named is not None else None
-    changed = await call.serving.write(call.control.drop_override(stack, service, call.by, kind))
-    return reply(call.request, ReleasedView(changed=changed))
+    dropped = await call.serving.write(call.control.drop_override(stack, service, call.by, kind))
+    return reply(call.request, ReleasedView(changed=dropped.changed, detail=dropped.detail))
 
 
 async def rescan(call: Call) -> web.StreamResponse:

@@ -26,7 +26,7 @@ from stackd.cli.render import err, out, out_json
 from stackd.cli.waiting import carried_out, waits
 
 if TYPE_CHECKING:
-    from stackd.api.schemas import SetOverrideView, StackView
+    from stackd.api.schemas import ReleasedView, SetOverrideView, StackView
 
 
 def _verb(verb: str, summary: str) -> click.Command:
@@ -122,14 +122,15 @@ def resume_command(stack: str, services: tuple[str, ...], as_json: bool) -> None
     checked_services(daemon, stack, services)
     if not services:
         _check_resumable(daemon.stack(stack))
-    released = [daemon.send("DELETE", path) for path in _scopes(stack, services)]
+    released = [cast("ReleasedView", daemon.send("DELETE", path)) for path in _scopes(stack, services)]
     if as_json:
         out_json(released)
         return
     for name, answer in zip(services or (stack,), released, strict=True):
-        out([f"{name}: " + ("released" if answer == {"changed": True} else "was neither held nor stopped")])
-    if not services and released == [{"changed": False}]:
+        out([f"{name}: " + ("released" if answer["changed"] else "was neither held nor stopped")])
+    if not services and not released[0]["changed"]:
         out(_still_held(daemon, stack))
+    err(*(f"warning: {clean(told)}" for told in dict.fromkeys(one["detail"] for one in released) if told))
 
 
 def _check_resumable(stack: StackView) -> None:

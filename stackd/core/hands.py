@@ -33,6 +33,20 @@ def held_by_hand(override: Override) -> bool:
     return override.kind is OverrideKind.HELD and override.by == BY_ENGINE
 
 
+def way_out(stack: str, service: str | None, kind: OverrideKind, *, runs: bool) -> str:
+    """The command that ends an override, and what it does; `runs` = something that it covers is alive."""
+    scope = f"{stack} {service}" if service is not None else stack
+    match kind:
+        case OverrideKind.RELEASED:
+            return f"`stackd adopt {stack}` has stackd keep it again"
+        case OverrideKind.PINNED:
+            return f"`stackd up {stack}` puts its files in force"
+        case OverrideKind.HELD if runs:
+            return f"`stackd resume {scope}` ends that"
+        case _:
+            return f"`stackd {'up' if service is None else 'start'} {scope}` starts it"
+
+
 def definition_of(view: View, service: ServiceName | None) -> str:
     """The digest or hash of what an override covers, by which an edit is recognised later."""
     project = view.project

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from stackd.core.backoff import duration
+from stackd.core.hands import way_out
 from stackd.core.ownership import ours
 from stackd.model.override import Override, OverrideKind
 from stackd.model.record import Crash, WhyLink
@@ -129,25 +130,16 @@ def _ended(facts: Facts) -> str:
 
 
 def _by_override(facts: Facts, override: Override) -> str:
-    stack, name = facts.view.stack, facts.verdict.service
+    name = facts.verdict.service
     what = f"{override.reason} (by {override.by}) at {facts.clock(override.at)}"
     if override.kind is OverrideKind.PINNED:
-        return f"{name} is left as it is: {override.reason}; `stackd up {stack}` puts the newest text in force"
+        return f"{name} is left as it is: {override.reason}; {_way_out(facts, override)}"
     return f"{name} is {override.kind}: {what}; {_way_out(facts, override)}"
 
 
 def _way_out(facts: Facts, override: Override) -> str:
-    """The command that ends an override."""
-    stack = facts.view.stack
-    if override.kind is OverrideKind.RELEASED:
-        return f"`stackd adopt {stack}` has stackd keep it again"
     runs = any(one.live and one.service == facts.verdict.service for one in ours(facts.view))
-    if override.kind is OverrideKind.HELD and runs:
-        scope = f"{stack} {override.service}" if override.service is not None else stack
-        return f"`stackd resume {scope}` ends that"
-    if override.service is None:
-        return f"`stackd up {stack}` starts it"
-    return f"`stackd start {stack} {override.service}` starts it"
+    return way_out(facts.view.stack, override.service, override.kind, runs=runs)
 
 
 def outlook(facts: Facts) -> str:

@@ -23,7 +23,7 @@ from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswe
 from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
 from stackd.model.view import View
 from stackd.runtime.applied import pin
-from stackd.runtime.control import Control, LogQuery, ServiceLog, SetOverride, Versions
+from stackd.runtime.control import Control, DroppedOverrides, LogQuery, ServiceLog, SetOverride, Versions
 from stackd.runtime.logs import follow_logs
 from stackd.runtime.parts import Parts as Parts
 from stackd.runtime.past import Past, refuse_released
@@ -179,18 +179,19 @@ class Commands:
 
     async def drop_override(
         self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None
-    ) -> bool:
+    ) -> DroppedOverrides:
         """See `Control.drop_override`."""
         view = self._parts.view(stack)
         kinds = {kind} if kind is not None else {*OverrideKind} - {OverrideKind.PINNED}
         gone = [override for override in view.overrides if override.service == service and override.kind in kinds]
+        if not gone:
+            return DroppedOverrides(changed=False)
         if any(override.kind is OverrideKind.RELEASED for override in gone):
-            await self.adopt(stack, by)
-        elif gone:
-            await self._parts.intents.release(stack, gone, f"released by {by}", asking=True)
-            verb = Verb.RESUME if any(override.kind in _STOPS for override in gone) else Verb.RECONCILE
-            await self._ask(stack, verb, (service,) if service is not None else (), by)
-        return bool(gone)
+            return DroppedOverrides(changed=True, detail=(await self.adopt(stack, by)).detail)
+        await self._parts.intents.release(stack, gone, f"released by {by}", asking=True)
+        verb = Verb.RESUME if any(override.kind in _STOPS for override in gone) else Verb.RECONCILE
+        asked = await self._ask(stack, verb, (service,) if service is not None else (), by)
+        return DroppedOverrides(changed=True, detail=asked.detail)
 
     # The past
 

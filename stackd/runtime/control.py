@@ -39,6 +39,14 @@ class SetOverride:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedOverrides:
+    """`changed` = there were overrides, and they are released; `detail` "" = on disk, too, else why it is not."""
+
+    changed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceLog:
     """One log line with where it comes from."""
 
@@ -104,7 +112,7 @@ class Control(Protocol):
 
     async def drop_override(
         self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None
-    ) -> bool:
+    ) -> DroppedOverrides:
         """Release the overrides of exactly this scope that are of `kind`; whether there was one.
 
         None: all but a PINNED one. A rollback ends by an edit, by `up`, or by its kind's name.

@@ -255,7 +255,7 @@ async def test_a_rollback_is_released_by_its_own_name_only() -> None:
         remember(api)
         assert (await api.post("/v1/stacks/blog/rollback", '{"revision": 1}')).status == 202
         path = "/v1/stacks/blog/override"
-        assert (await api.ask("DELETE", path)).json == {"changed": False}
-        assert (await api.ask("DELETE", f"{path}?kind=held")).json == {"changed": False}
-        assert (await api.ask("DELETE", f"{path}?kind=pinned")).json == {"changed": True}
+        assert (await api.ask("DELETE", path)).json == {"changed": False, "detail": ""}
+        assert (await api.ask("DELETE", f"{path}?kind=held")).json == {"changed": False, "detail": ""}
+        assert (await api.ask("DELETE", f"{path}?kind=pinned")).json == {"changed": True, "detail": ""}
         assert (await api.ask("DELETE", f"{path}?kind=frozen")).error() == (400, "bad_query")

@@ -210,8 +210,8 @@ async def test_an_override_is_set_shown_and_released(scope: str) -> None:
         assert put.json["detail"] == ""
         shown = {key: value for key, value in put.json.items() if key != "detail"}
         assert (await api.get(f"{scope}/override")).json["overrides"] == [shown]
-        assert (await api.ask("DELETE", f"{scope}/override")).json == {"changed": True}
-        assert (await api.ask("DELETE", f"{scope}/override")).json == {"changed": False}
+        assert (await api.ask("DELETE", f"{scope}/override")).json == {"changed": True, "detail": ""}
+        assert (await api.ask("DELETE", f"{scope}/override")).json == {"changed": False, "detail": ""}
 
 
 async def test_an_override_that_is_not_on_disk_is_set_and_says_so() -> None:
@@ -222,6 +222,14 @@ async def test_an_override_that_is_not_on_disk_is_set_and_says_so() -> None:
         assert (put.status, put.json["detail"]) == (200, "not on disk: no space left")
         told = await api.ask("PUT", "/v1/stacks/blog/override", data=body, headers={"Accept": "text/plain"})
         assert told.text.endswith("\nwarning: not on disk: no space left\n")
+
+
+async def test_a_release_that_is_not_on_disk_says_so() -> None:
+    async with serving() as api:
+        await api.ask("PUT", "/v1/stacks/blog/override", data='{"kind": "held"}')
+        api.control.behind = "not on disk: no space left"
+        dropped = await api.ask("DELETE", "/v1/stacks/blog/override")
+        assert dropped.json == {"changed": True, "detail": "not on disk: no space left"}
 
 
 @pytest.mark.parametrize("body", ['{"kind": "frozen"}', "{}", '{"kind": "held", "x": 1}'])

@@ -241,11 +241,14 @@ async def test_hold_and_resume(tmp_path: Path) -> None:
         assert (await stackd("resume", "blog", "web")).out == "web: was neither held nor stopped\n"
 
 
-async def test_a_hold_that_is_not_on_disk_is_warned_of_once(tmp_path: Path) -> None:
+async def test_a_hold_or_its_end_that_is_not_on_disk_is_warned_of_once(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
         api.control.behind = "not on disk: no space left"
         ended = await stackd("hold", "blog", "web", "db")
         assert (ended.code, ended.err) == (0, "warning: not on disk: no space left\n")
+        ended = await stackd("resume", "blog", "web", "db")
+        assert (ended.code, ended.out) == (0, "web: released\ndb: released\n")
+        assert ended.err == "warning: not on disk: no space left\n"
 
 
 @pytest.mark.parametrize("words", [("status",), ("status", "blog"), ("ps",), ("ps", "--json")], ids=" ".join)

@@ -28,7 +28,7 @@ from stackd.model.status import (
     StackStatus,
 )
 from stackd.model.view import Presence, ServiceState
-from stackd.runtime.control import LogQuery, ServiceLog, SetOverride, Versions
+from stackd.runtime.control import DroppedOverrides, LogQuery, ServiceLog, SetOverride, Versions
 from tests.fake.past import NOON as NOON
 
 WELL = Readiness(engine="", events="", watcher="", journal="", sources="")
@@ -245,12 +245,12 @@ class FakeControl:
 
     async def drop_override(
         self, stack: StackName, service: ServiceName | None, by: str, kind: OverrideKind | None = None
-    ) -> bool:
+    ) -> DroppedOverrides:
         status = self.stack(stack)
         kinds = {kind} if kind is not None else {*OverrideKind} - {OverrideKind.PINNED}
         left = tuple(entry for entry in status.overrides if entry.service != service or entry.kind not in kinds)
         self.put(replace(status, overrides=left))
-        return left != status.overrides
+        return DroppedOverrides(left != status.overrides, self.behind)
 
     def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
         state = next(entry.state for entry in self.stack(stack).services if entry.name == service)

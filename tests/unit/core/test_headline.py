@@ -197,7 +197,7 @@ def test_an_override_with_an_end_says_when_it_ends() -> None:
 
 
 def test_a_pin_is_told_by_what_it_leaves_as_it_is() -> None:
-    words = "web is left as it is: wanted so; `stackd up app` puts the newest text in force"
+    words = "web is left as it is: wanted so; `stackd up app` puts its files in force"
     assert headline(made(State.HELD, toy=overridden(OverrideKind.PINNED, None))) == words
 
 

@@ -55,7 +55,7 @@ async def test_releasing_one_services_hold_does_not_bring_back_a_stack_that_is_d
         commands = daemon.commands()
         await commands.put_override(STACK, JOBS, OverrideKind.HELD, "", "a test", None)
         await commands.submit(STACK, Verb.DOWN, (), "a test")
-        assert await commands.drop_override(STACK, JOBS, "a test")
+        assert (await commands.drop_override(STACK, JOBS, "a test")).changed
         assert [one.service for one in daemon.store.view(STACK).overrides] == [None]
 
 
@@ -66,7 +66,7 @@ async def test_a_release_of_a_stop_starts_again_and_is_told_as_a_resume(tmp_path
         await commands.submit(STACK, Verb.STOP, (JOBS,), "a test")
         await until(lambda: daemon.running("db", "web"))
         seen = daemon.history.last_seq
-        assert await commands.drop_override(STACK, JOBS, "a person")
+        assert (await commands.drop_override(STACK, JOBS, "a person")).changed
         await until(lambda: daemon.running("db", "web", "jobs"))
         asked = [one for one in daemon.history.after(seen, 1000) if one.type == "operation.requested"]
         assert [one.message for one in asked] == ["resume jobs asked for by a person"]

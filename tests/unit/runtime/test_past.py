@@ -79,11 +79,11 @@ async def test_a_release_of_what_else_stands_keeps_the_pin_and_one_of_the_pin_en
         await two_revisions(tmp_path, daemon)
         await daemon.control.rollback(APP, 1, "a test")
         await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web"))
-        assert not await daemon.control.drop_override(APP, None, "a test")
+        assert not (await daemon.control.drop_override(APP, None, "a test")).changed
         await daemon.control.put_override(APP, None, OverrideKind.HELD, "", "a test", None)
-        assert await daemon.control.drop_override(APP, None, "a test")
+        assert (await daemon.control.drop_override(APP, None, "a test")).changed
         assert [one.kind for one in daemon.store.view(APP).overrides] == [OverrideKind.PINNED]
-        assert await daemon.control.drop_override(APP, None, "a test", OverrideKind.PINNED)
+        assert (await daemon.control.drop_override(APP, None, "a test", OverrideKind.PINNED)).changed
         await until(lambda: mode(engine, "web") == ["two"] and calm(daemon, "web"))
         assert daemon.store.view(APP).overrides == ()
 
@@ -291,3 +291,18 @@ async def test_what_is_not_on_disk_is_told_once_in_the_history(
         asked = await daemon.control.submit(APP, verb, (), "a test")
         told = [one for one in daemon.control.happenings(-1, 1000) if one.type == "journal.behind"]
         assert [one.message for one in told] == [asked.detail]
+
+
+async def test_a_release_that_could_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with whole(tmp_path, images(FakeEngine())) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one")))
+        await until(lambda: calm(daemon, "web"))
+        await daemon.control.put_override(APP, WEB, OverrideKind.HELD, "", "a test", None)
+
+        async def full(timeout: float) -> bool:
+            return False
+
+        with monkeypatch.context() as patch:
+            patch.setattr(daemon._journal, "flush", full)
+            dropped = await daemon.control.drop_override(APP, WEB, "a test")
+        assert (dropped.changed, dropped.detail.startswith("not on disk: ")) == (True, True)

@@ -270,6 +270,6 @@ async def test_deleting_the_release_is_adopting(tmp_path: Path) -> None:
         await until(lambda: box(engine, "web").policy == "unless-stopped")
         await engine.human_stop(box(engine, "web").id)
         await until(lambda: not calm(daemon, "web"))
-        assert await daemon.control.drop_override(APP, None, "a test")
+        assert (await daemon.control.drop_override(APP, None, "a test")).changed
         await until(lambda: [one.service for one in daemon.store.view(APP).overrides] == [WEB])
         assert box(engine, "web").runs == 1
