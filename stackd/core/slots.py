@@ -18,7 +18,7 @@ from stackd.core.sharing import held_parents, parents, replaced_parent
 from stackd.errors import EngineErrorKind
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
-from stackd.model.override import Verb
+from stackd.model.override import Request, Verb
 from stackd.model.plan import Reason, Why
 from stackd.model.spec import BuildSpec, DependencyCondition, MountKind, Project, RestartCondition, ServiceSpec
 from stackd.model.view import View
@@ -193,8 +193,22 @@ def _replaced_parent(view: View, spec: ServiceSpec, container: ObservedContainer
     return Reason(Why.PARENT_REPLACED, f"{parent}, which it is made from, was replaced")
 
 
+def asked(view: View, container: ObservedContainer) -> Request | None:
+    """The request, if any, that wants another run than the one that this container has had."""
+    for request in view.requests:
+        kept = request.verb is Verb.UP and is_finished_job(view, container)
+        if container.incarnation in request.targets and not kept:
+            return request
+    return None
+
+
 def _is_finished(view: View, spec: ServiceSpec, container: ObservedContainer) -> bool:
-    """A finished job stays finished: neither another image nor another parent runs it again.
+    """A finished job stays finished: neither another image nor another parent runs it again. A person does."""
+    return _has_finished(view, spec, container) and asked(view, container) is None
+
+
+def _has_finished(view: View, spec: ServiceSpec, container: ObservedContainer) -> bool:
+    """Whether it ran to its end, and well.
 
     One that we stopped has not finished, whatever it exited with: else it would fit again and be started as it is.
     """
@@ -227,8 +241,8 @@ def _asked_image(view: View, spec: ServiceSpec, container: ObservedContainer, se
         if request.services and spec.name not in request.services:
             continue
         fetched = (request.id, spec.name) in view.fetched
-        asked = request.verb is Verb.UP or (request.verb in (Verb.PULL, Verb.BUILD) and fetched)
-        if asked and not _stays_finished(view, spec, container, request.verb):
+        wanted = request.verb is Verb.UP or (request.verb in (Verb.PULL, Verb.BUILD) and fetched)
+        if wanted and not _stays_finished(view, spec, container, request.verb):
             return Reason(Why.IMAGE_CHANGED, f"{request.verb} was asked for, and image {spec.image} is another one now")
     return None
 
@@ -250,7 +264,7 @@ def one_shots(view: View) -> frozenset[ServiceName]:
 def is_finished_job(view: View, container: ObservedContainer) -> bool:
     """Whether it is a job that others wait for, and is done."""
     spec = view.project.services.get(container.service) if view.project is not None else None
-    return spec is not None and spec.name in one_shots(view) and _is_finished(view, spec, container)
+    return spec is not None and spec.name in one_shots(view) and _has_finished(view, spec, container)
 
 
 def current_ids(slots: Slots, service: ServiceName) -> tuple[ContainerId, ...]:

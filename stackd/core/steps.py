@@ -12,12 +12,12 @@ from stackd.core.follow import deserted, followed, was_restarted
 from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, name_gate, resource_gate
 from stackd.core.ownership import ours
 from stackd.core.sharing import restarted_parent
-from stackd.core.slots import Slot, is_finished_job
+from stackd.core.slots import Slot, asked
 from stackd.core.world import World
 from stackd.model.evidence import Condemned
 from stackd.model.ids import ContainerId
 from stackd.model.observed import ContainerState, Health, ObservedContainer
-from stackd.model.override import Request, Verb
+from stackd.model.override import Verb
 from stackd.model.plan import (
     Blocker,
     BlockerKind,
@@ -198,7 +198,7 @@ def _rename(world: World, spec: ServiceSpec, slot: Slot, settled: Blockers) -> l
 
 def _is_at_rest(world: World, spec: ServiceSpec, container: ObservedContainer) -> bool:
     """Whether it ran and is not to run again: completed, its policy says no, or its attempts are used up."""
-    if not container.ended or _asked(world, container) is not None:
+    if not container.ended or asked(world.view, container) is not None:
         return False
     how = ended(world.view, container, spec.restart, world.now)
     if how.end is End.COMPLETED:
@@ -211,18 +211,6 @@ def _is_at_rest(world: World, spec: ServiceSpec, container: ObservedContainer) -
 def _due(world: World, spec: ServiceSpec) -> float | None:
     """When the curve allows the next start; None = never."""
     return next_start(world.view.stack, spec.name, world.ledger_of(spec.name), spec.restart)
-
-
-def _asked(world: World, container: ObservedContainer) -> Request | None:
-    """The request, if any, that wants another run than this one."""
-    for request in world.view.requests:
-        if container.incarnation in request.targets and not _is_kept_finished(world, request, container):
-            return request
-    return None
-
-
-def _is_kept_finished(world: World, request: Request, container: ObservedContainer) -> bool:
-    return request.verb is Verb.UP and is_finished_job(world.view, container)
 
 
 def start_or_restart(world: World, spec: ServiceSpec, container: ObservedContainer, busy: bool) -> Step | None:
@@ -241,7 +229,7 @@ def _cause_of_start(world: World, spec: ServiceSpec, container: ObservedContaine
     if not container.ended:
         text = "it replaces another one" if container.replaces else "it was created and has not run yet"
         return Reason(Why.NEEDED, text), ()
-    request = _asked(world, container)
+    request = asked(world.view, container)
     if request is not None:
         return Reason(Why.REQUESTED, f"{request.verb} asked for by {request.by}"), ()
     how = ended(world.view, container, spec.restart, world.now)

@@ -283,6 +283,16 @@ def test_a_finished_job_is_not_run_again_for_a_new_parent() -> None:
     assert (toy.box("child"), toy.plan()) == (before, [])
 
 
+@pytest.mark.parametrize("verb", [Verb.RESTART, Verb.START, Verb.UP])
+def test_a_finished_job_that_is_asked_for_again_gets_the_new_parent(verb: Verb) -> None:
+    toy = shared("network_mode", restart=NEVER)
+    toy.crash("child", 0)
+    toy.edit(service("vpn", version="2"), child("network_mode", restart=NEVER)).settle(patience=60)
+    toy.ask(verb, "child").settle(patience=60)
+    assert toy.box("child").live
+    assert toy.box("child").network_mode == f"container:{toy.box('vpn').id}"
+
+
 def test_a_container_that_was_made_before_its_namespace_was_carried_out_is_left_running() -> None:
     toy = shared("ipc")
     toy.alter("child", ipc_mode="private")
