@@ -21,7 +21,7 @@ from stackd.model.observed import ContainerState, ObservedContainer, ObservedSta
 from stackd.model.override import Request, Verb
 from stackd.model.plan import Reason, Why
 from stackd.model.spec import BuildSpec, DependencyCondition, MountKind, Project, RestartCondition, ServiceSpec
-from stackd.model.view import View
+from stackd.model.view import ServiceLedger, View
 from stackd.translate.bind import known_hashes
 from stackd.translate.names import temporary_name
 
@@ -210,10 +210,15 @@ def _is_finished(view: View, spec: ServiceSpec, container: ObservedContainer) ->
 def _has_finished(view: View, spec: ServiceSpec, container: ObservedContainer) -> bool:
     """Whether it ran to its end, and well.
 
-    One that we stopped has not finished, whatever it exited with: else it would fit again and be started as it is.
+    One that we stopped, or that ended with the engine, has not finished, whatever it exited with: it is to run again,
+    and would fit again and be started as it is.
     """
     condemned = view.condemned.get(container.id)
     if condemned is not None and condemned.started_at == container.started_at:
+        return False
+    known = view.ledger.services.get(spec.name, ServiceLedger())
+    with_engine = view.host.engine_started_at > container.started_at and container.incarnation not in known.completed
+    if with_engine and spec.restart.condition is not RestartCondition.NO:
         return False
     good = container.exit_code == 0 or container.exit_code in spec.restart.success_exit_codes
     return container.ended and good and spec.restart.condition is not RestartCondition.ALWAYS

@@ -12,7 +12,7 @@ from stackd.model.ids import ServiceName
 from stackd.model.observed import ContainerState, Health
 from stackd.model.override import OverrideKind, Verb
 from stackd.model.plan import BlockerKind, StartContainer, StopContainer, Why
-from stackd.model.spec import HealthCheck, RestartPolicy, ServiceSpec, VolumesFrom
+from stackd.model.spec import HealthCheck, RestartCondition, RestartPolicy, ServiceSpec, VolumesFrom
 from stackd.model.view import ServiceLedger, ServiceState
 from tests.unit.core.dsl import NEVER, Toy, evidence, needs, service, words
 
@@ -291,6 +291,22 @@ def test_a_finished_job_that_is_asked_for_again_gets_the_new_parent(verb: Verb) 
     toy.ask(verb, "child").settle(patience=60)
     assert toy.box("child").live
     assert toy.box("child").network_mode == f"container:{toy.box('vpn').id}"
+
+
+@pytest.mark.parametrize(("condition", "runs"), [(RestartCondition.ON_FAILURE, True), (RestartCondition.NO, False)])
+@pytest.mark.parametrize("noted", [False, True])
+def test_what_ended_with_the_engine_is_no_finished_job_and_gets_the_new_parent(
+    condition: RestartCondition, runs: bool, noted: bool
+) -> None:
+    toy = shared("network_mode", restart=RestartPolicy(condition))
+    toy.wait(60).crash("child", 0)
+    if noted:  # it had finished by itself, before
+        toy.decide()
+        toy.wait(60)
+    toy.host = replace(toy.host, engine_started_at=toy.now.wall)
+    toy.edit(service("vpn", version="2"), child("network_mode", restart=RestartPolicy(condition))).settle(patience=60)
+    assert toy.box("child").live is (runs and not noted)
+    assert (toy.box("child").network_mode == f"container:{toy.box('vpn').id}") is (runs and not noted)
 
 
 def test_a_container_that_was_made_before_its_namespace_was_carried_out_is_left_running() -> None:
