@@ -26,7 +26,7 @@ from stackd.translate.bind import known_hashes
 from stackd.translate.names import temporary_name
 
 ONCE_MORE = 2
-"""So many starts must have failed in a row before a container is given up: one may have met an engine that was busy."""
+"""So many starts must have been refused in a row before a container is given up: one may have met a busy engine."""
 UNSTARTABLE = (
     "the engine can never start it again: its containerd holds a task of an earlier run"
     " (what it wrote outside its volumes is lost)"
@@ -126,11 +126,17 @@ def misfit(view: View, spec: ServiceSpec, container: ObservedContainer, done: Sl
 
 
 def _unstartable(view: View, container: ObservedContainer) -> Reason | None:
-    """The engine has refused, and once more, to start it ever again: another one of the same definition can run."""
+    """The engine has refused, and once more, to start it ever again: another one of the same definition can run.
+
+    If that one is refused as well, it is only tried on: no kill of the engine explains it, nor would a third one help.
+    """
     failure = view.failures.get(f"start:{container.id}")
     if failure is None or failure.kind is not EngineErrorKind.UNSTARTABLE or failure.count < ONCE_MORE:
         return None
-    return None if container.live else Reason(Why.UNSTARTABLE, UNSTARTABLE)
+    has_run = container.started_at > 0 or not container.replaces
+    if container.live or not (has_run or container.created_at < view.host.engine_started_at):
+        return None
+    return Reason(Why.UNSTARTABLE, UNSTARTABLE)
 
 
 def _changed_config(view: View, spec: ServiceSpec, container: ObservedContainer, done: Slots) -> Reason | None:

@@ -313,7 +313,7 @@ class Store:
         """An operation was answered badly, or not in time."""
         cell = self._finish(stack, op)
         before = cell.failures.get(key)
-        again = before if before is not None and before.fingerprint == fingerprint else None
+        again = before if before is not None and _same_row(before, fingerprint, error.kind) else None
         count, now = (again.count + 1 if again is not None else 1), self._mono()
         first = again.first_at if again is not None else now
         cell.failures[key] = Failure(key, service_of(op), count, now, error.kind, error.message, fingerprint, first)
@@ -361,3 +361,10 @@ class Store:
     def _bump(self, cell: _Cell) -> None:
         cell.version += 1
         cell.news.set()
+
+
+def _same_row(before: Failure, fingerprint: str, kind: EngineErrorKind) -> bool:
+    """Whether another failure counts on from this one: of the same definition, and a start refused for ever only from
+    one refused so (a start that was not answered in time may have left its task)."""
+    for_ever = EngineErrorKind.UNSTARTABLE
+    return before.fingerprint == fingerprint and (before.kind is for_ever) == (kind is for_ever)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stackd.errors import EngineErrorKind
@@ -18,8 +20,14 @@ def refused(times: int, kind: EngineErrorKind = EngineErrorKind.UNSTARTABLE) -> 
     """A web that has crashed and that the engine has refused to start so many times in a row."""
     toy = Toy(service("web")).settle()
     toy.crash("web")
+    return again(toy, times, kind)
+
+
+def again(toy: Toy, times: int, kind: EngineErrorKind = EngineErrorKind.UNSTARTABLE) -> Toy:
+    """The newest container of web is refused so many times more."""
+    newest = max(toy.boxes.values(), key=lambda box: box.created_at)
     for _ in range(times):
-        toy.fail(f"start:{toy.box('web').id}", "web", kind, LEFT)
+        toy.fail(f"start:{newest.id}", "web", kind, LEFT)
     return toy
 
 
@@ -75,3 +83,28 @@ def test_failures_forgotten_after_any_step_end_with_one_container_that_runs(done
 def test_one_that_a_person_has_stopped_is_left_as_it_is() -> None:
     toy = refused(2).override(OverrideKind.STOPPED, "web")
     assert toy.plan() == []
+
+
+def test_one_that_takes_its_place_and_is_refused_as_well_is_tried_on_and_not_replaced_in_turn() -> None:
+    toy = refused(2)
+    assert toy.turn() == ["create web 1"]
+    again(toy, 20)
+    assert toy.frontier() == []
+    assert toy.verdict("web").state is ServiceState.BACKING_OFF
+    assert toy.wait(100).frontier() == ["start web"]
+
+
+def test_one_that_takes_its_place_is_replaced_in_turn_once_another_kill_of_the_engine_explains_it() -> None:
+    toy = refused(2)
+    toy.turn()
+    again(toy, 2)
+    toy.host = replace(toy.host, engine_started_at=toy.wait(100).now.wall)
+    assert toy.frontier() == ["create web 1"]
+
+
+def test_one_that_took_its_place_and_has_run_is_replaced_like_any_other() -> None:
+    toy = refused(2)
+    for _ in SEQUENCE:
+        toy.turn()
+    toy.crash("web")
+    assert again(toy, 2).frontier() == ["create web 1"]

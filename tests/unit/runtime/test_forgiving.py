@@ -65,3 +65,13 @@ def test_a_container_that_could_never_be_started_and_runs_after_all_is_given_ano
     box = ObservedContainer(ContainerId("c"), "w", BLOG, WEB, 1, state)
     store.set_observed(ObservedStack(BLOG, (box,), sent_at=sent_at))
     assert bool(store.view(BLOG).failures) is kept
+
+
+def test_only_starts_refused_for_ever_in_a_row_are_counted_as_such() -> None:
+    store = failing()
+    start = StartContainer(WEB, ContainerId("c"), Reason(Why.NEEDED))
+    told = []
+    for kind in (KIND.TIMEOUT, KIND.UNSTARTABLE, KIND.UNSTARTABLE, KIND.FAILED, KIND.FAILED, KIND.UNSTARTABLE):
+        store.failed(BLOG, start, "start:c", "", EngineError(kind, "no"))
+        told.append(store.view(BLOG).failures["start:c"].count)
+    assert told == [1, 1, 2, 1, 2, 1]
