@@ -138,7 +138,8 @@ class Intake:
         seen = self._in.store.view(stack).observed
         there = {container.id for container in seen.containers} if seen else set()
         for container, evidence in self._in.store.evidence(stack).items():
-            age = self._in.clock().mono - max(evidence.kill_at or 0, evidence.stop_at or 0, evidence.died_at or 0)
+            told = (evidence.kill_at, evidence.stop_at, evidence.died_at, evidence.over_at)
+            age = self._in.clock().mono - max(at or 0 for at in told)
             if container not in there and age > RESYNC_EVERY:
                 self._in.store.drop_evidence(stack, container)
 

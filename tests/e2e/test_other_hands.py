@@ -58,8 +58,6 @@ def test_a_child_of_what_is_stopped_by_hand_stops_with_the_cause_and_comes_back_
     assert told.startswith("web is held: stopped by another hand"), told
     stopped = until(lambda: [e for e in daemon.events(stack.name) if e["type"] == "container.stopped"], "it is told")
     assert "web, whose namespace it shares, is down and held" in str(stopped[-1]["message"])
-    stopped = until(lambda: [e for e in daemon.events(stack.name) if e["type"] == "container.stopped"], "it is told")
-    assert "web, whose namespace it shares, is down and held" in str(stopped[-1]["message"])
     daemon.cli("start", stack.name, "web")
     after = stack.running("web", "side")
     assert (after["web"].id, after["side"].id) == (before["web"].id, before["side"].id)

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from stackd.errors import EngineError, EngineErrorKind
-from stackd.model.evidence import Verdict
-from stackd.model.ids import ServiceName
+from stackd.model.evidence import Evidence, Verdict
+from stackd.model.ids import ContainerId, ServiceName
 from stackd.model.override import Override, OverrideKind, Verb
 from stackd.runtime import holds, intake
 from tests.fake.engine import FakeEngine
 from tests.fake.values import FakeContainer
 from tests.unit.core.dsl import service
-from tests.unit.runtime.world import STACK, Running, running, until
+from tests.unit.runtime.world import STACK, Running, clock, running, until
 
 WEB = ServiceName("web")
 
@@ -159,6 +159,15 @@ async def test_everything_is_looked_at_again_from_time_to_time(tmp_path: Path, m
         await until(lambda: daemon.observer._seen[STACK].task is None)
         daemon.engine.crash(box.id, 1)
         await until(lambda: box.runs == 2)
+
+
+async def test_a_look_at_everything_keeps_what_a_list_has_just_shown_gone(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await web(daemon)
+        gone = Evidence(ContainerId("gone"), WEB, 1.0, over_at=clock().mono)
+        daemon.store.put_evidence(STACK, gone)
+        daemon.intake._clean(STACK)
+        assert gone in daemon.store.evidence(STACK).values()
 
 
 async def test_a_restart_by_hand_is_known_as_one_and_not_helped(tmp_path: Path) -> None:
