@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stackd.errors import RequestError
+from stackd.runtime import logs
 from stackd.runtime.control import LogQuery
 from tests.fake import Fault, FaultKind
 from tests.fake.engine import FakeEngine
@@ -52,3 +53,24 @@ async def test_following_tells_each_line_once_though_one_is_older_than_the_line_
             await until(lambda: len([call for call in engine.calls if call.method == "logs"]) > 1)
             engine.say("app-web-1", "anew")
             assert (await anext(lines)).line.text == "anew"
+
+
+@pytest.mark.parametrize("tail", [1, None])
+async def test_what_was_told_or_was_not_wanted_is_not_told_when_a_log_is_followed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail: int | None
+) -> None:
+    monkeypatch.setattr(logs, "_OVERLAP", 1)
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as daemon:
+        daemon.load(service("web"))
+        await until(lambda: daemon.running("web"))
+        engine.say("app-web-1", "one")
+        log = engine.find("app-web-1").log
+        log += [(log[0][0] + 1, "stdout", "two"), (log[0][0] + 2, "stdout", "three")]
+        wanted = ["one", "two", "three"][-(tail or 3) :]
+        async with asyncio.timeout(20), daemon.commands().logs(STACK, LogQuery(tail=tail, follow=True)) as told:
+            assert [(await anext(told)).line.text for _ in wanted] == wanted
+            await engine.human_restart("app-web-1", 1)
+            await until(lambda: len([call for call in engine.calls if call.method == "logs"]) > 1)
+            engine.say("app-web-1", "anew")
+            assert (await anext(told)).line.text == "anew"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from stackd.model.evidence import Condemned, Evidence
-from stackd.model.ids import ContainerId, ServiceName
+from stackd.model.ids import ContainerId, InstanceName, ServiceName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.plan import CreateNetwork, Plan, Reason, RemoveContainer, Why
 from stackd.model.spec import NetworkSpec
@@ -118,6 +118,15 @@ def test_a_stop_that_stackd_sent_itself_needs_no_telling() -> None:
     (box,) = (told.store.view(STACK).observed or seen(0.0)).containers
     told.store.set_condemned(STACK, Condemned(box.id, box.started_at, Why.REQUESTED, "asked", restart=False))
     told.store.set_observed(seen(12.0, ContainerState.EXITED))
+    assert not told.store.evidence(STACK)
+
+
+def test_nothing_is_noted_of_a_container_that_is_not_ours() -> None:
+    told = Told()
+    (box,) = seen(11.0).containers
+    other = replace(box, instance=InstanceName("another"))
+    told.store.set_observed(ObservedStack(STACK, (other,), sent_at=11.0))
+    told.store.set_observed(ObservedStack(STACK, (), sent_at=12.0))
     assert not told.store.evidence(STACK)
 
 
