@@ -41,7 +41,9 @@ _ELSEWHERE = frozenset((Why.DEPENDENCY_RESTARTED.value, Why.PARENT_REPLACED.valu
 _CALLS = ("container.", "image.")
 _LAST = "container.renamed"
 """The last step of a replacement: the service may have been told as running before it."""
-_EVENTS = ("container.exited", "container.gone", "container.health")
+_EVENTS = ("container.exited", "container.gone", "container.health", "container.restarted")
+_HANDS = ("container.gone", "container.restarted", "override.set", "override.released", "operation.requested")
+"""What somebody did, and nothing is behind it."""
 _SETTLED = frozenset(
     state.value
     for state in (
@@ -147,7 +149,7 @@ def _is_root(entry: Happening) -> bool:
     facts = dict(entry.data)
     if entry.type == "container.exited":
         return facts.get("own") is not True
-    if entry.type in ("container.gone", "override.set", "override.released", "operation.requested"):
+    if entry.type in _HANDS:
         return True
     if entry.type == "container.health":
         return facts.get("health") == "unhealthy"

@@ -13,7 +13,7 @@ from stackd.core.hands import held_by_hand
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, Health, ObservedContainer
-from stackd.model.plan import RemoveContainer
+from stackd.model.plan import RemoveContainer, StartContainer
 from stackd.model.spec import RestartPolicy
 from stackd.model.view import Decision, Now, ServiceLedger, ServiceState, ServiceVerdict, View
 from stackd.runtime.history import History
@@ -46,6 +46,7 @@ class Teller:
         self._states: dict[ServiceName, tuple[ServiceState, str]] = {}
         self._troubles: dict[ServiceName, ServiceState] = {}
         self._removing: set[ContainerId] = set()
+        self._starting: set[ContainerId] = set()
         self._diagnostics: tuple[object, ...] = ()
 
     def tell(self, view: View, decision: Decision, now: Now) -> None:
@@ -72,6 +73,8 @@ class Teller:
         known = self._containers or {}
         self._containers = {one: known.get(one, box) if box.state in _UNCLEAR else box for one, box in there.items()}
         self._evidence = view.evidence
+        self._starting -= {one for one, box in there.items() if box.live}
+        self._starting |= {op.container for op in decision.plan.frontier() if isinstance(op, StartContainer)}
         for verdict in decision.verdicts:
             self._tell_service(view, decision, verdict)
         self._tell_definition(view)
@@ -93,11 +96,7 @@ class Teller:
         evidence = view.evidence.get(after.id)
         restarted = evidence is not None and evidence.verdict is Verdict.RESTARTED and evidence.stop_at is not None
         if before.live and after.live and before.started_at != after.started_at and restarted:
-            text = f"{after.name} was restarted by another hand, as `docker restart` does"
-            self._history.add(
-                self._stack, after.service, "container.restarted", text,
-                cause="foreign", container=after.id, started_at=after.started_at,
-            )  # fmt: skip
+            self._tell_restart(after, "was restarted by another hand, as `docker restart` does")
         paused = (before.state is ContainerState.PAUSED, after.state is ContainerState.PAUSED)
         if paused[0] != paused[1]:
             word = "paused" if paused[1] else "unpaused"
@@ -114,10 +113,13 @@ class Teller:
     def _tell_ends(self, view: View, there: Mapping[ContainerId, ObservedContainer], now: Now) -> None:
         for identity, container in list(self._over.items()):
             last = there.get(identity)
-            cause, detail = _cause(view, container, self._evidence.get(identity), now)
+            evidence = view.evidence.get(identity, self._evidence.get(identity))
+            cause, detail = _cause(view, container, evidence, now)
             if cause == "" and last is not None and last.started_at == container.started_at:
                 continue  # an event may still tell
             del self._over[identity]
+            overtaken = not cause and evidence is not None and _signalled(evidence)
+            cause, detail = ("foreign", "") if overtaken else (cause, detail)
             memory = ", out of memory" if container.oom_killed else ""
             text = f"{container.name} exited {container.exit_code}{memory}{_WORDS.get(cause, '')}"
             self._history.add(
@@ -125,6 +127,16 @@ class Teller:
                 exit_code=container.exit_code, oom=container.oom_killed, own=cause == "own", cause=cause or "foreign",
                 detail=detail, container=identity, started_at=container.started_at,
             )  # fmt: skip
+            if overtaken and evidence is not None and last is not None and last.live and identity not in self._starting:
+                stopped = evidence.stop_at is not None
+                words = "restarted by another hand, as `docker restart` does" if stopped else "started by another hand"
+                self._tell_restart(last, f"was {words}")
+
+    def _tell_restart(self, container: ObservedContainer, words: str) -> None:
+        self._history.add(
+            self._stack, container.service, "container.restarted", f"{container.name} {words}",
+            cause="foreign", container=container.id, started_at=container.started_at,
+        )  # fmt: skip
 
     def _tell_service(self, view: View, decision: Decision, verdict: ServiceVerdict) -> None:
         now = (verdict.state, verdict.detail if verdict.state not in _COUNTING else "")
@@ -165,14 +177,13 @@ def _is_well(decision: Decision, verdict: ServiceVerdict, trouble: ServiceState)
     return trouble is not ServiceState.CRASH_LOOPING or not ledger.deaths
 
 
-def _cause(view: View, container: ObservedContainer, before: Evidence | None, now: Now) -> tuple[str, str]:
+def _cause(view: View, container: ObservedContainer, evidence: Evidence | None, now: Now) -> tuple[str, str]:
     """Who or what ended a run, in one word and in words; "" = not known yet."""
     held = next((o for o in view.overrides if o.service in (container.service, None) and held_by_hand(o)), None)
     if held is not None:
         return "foreign", held.reason
     spec = view.project.services.get(container.service) if view.project else None
     how = ended(view, container, spec.restart if spec is not None else RestartPolicy(), now)
-    evidence = view.evidence.get(container.id, before)
     match how.end:
         case End.WAIT:
             return "", how.detail

@@ -104,6 +104,17 @@ def test_a_crash_loop_is_told_with_how_often_and_when_the_next_try_is() -> None:
     assert "`stackd restart app web`" in answer.next
 
 
+def test_a_restart_by_another_hand_is_named_as_the_cause_of_the_run() -> None:
+    toy = running()
+    tale = Tale(toy)
+    tale.add("container.exited", "app-web-1 exited 143 (by another hand)", own=False, exit_code=143)
+    tale.add("container.restarted", "app-web-1 was restarted by another hand, as `docker restart` does")
+    tale.add("service.state", "web is running", state="running")
+    answer = tale.why()
+    assert answer.headline.endswith("started because app-web-1 was restarted by another hand, as `docker restart` does")
+    assert answer.chain[0].kind == "event"
+
+
 def test_a_service_that_fails_since_an_edit_is_told_with_that_edit() -> None:
     toy = running()
     tale = replaced_by_an_edit(toy)

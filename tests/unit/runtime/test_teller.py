@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from stackd.errors import Diagnostic, Span
+from stackd.model.evidence import Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ContainerState, Health
 from stackd.model.override import OverrideKind, Verb
@@ -15,7 +16,7 @@ from stackd.model.status import Happening
 from stackd.model.view import ServiceState, ServiceVerdict
 from stackd.runtime.history import History
 from stackd.runtime.teller import Teller
-from tests.unit.core.dsl import STACK, Toy, service
+from tests.unit.core.dsl import STACK, Toy, evidence, service
 
 
 def test_a_running_container_that_is_removed_by_force_is_told_whatever_is_seen_in_between() -> None:
@@ -239,3 +240,55 @@ def test_an_end_for_want_of_memory_says_so_and_another_does_not() -> None:
         told.look()
         (end,) = [one for one in told.kept if one.type == "container.exited"]
         assert ("out of memory" in end.message) is oom
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen ended in between", "seen running only"])
+def test_a_restart_by_another_hand_is_told_as_one_whatever_is_seen_in_between(seen: bool) -> None:
+    told = Told(Toy(service("web")).settle())
+    _another_hand(told, stop=True, seen=seen)
+    _runs_again(told)
+    assert told.of("container.restarted")[0]["cause"] == "foreign"
+    texts = [one.message for one in told.kept if one.type in ("container.exited", "container.restarted")]
+    exited = ["app-web-1 exited 143 (by another hand)"] if seen else []
+    assert texts == [*exited, "app-web-1 was restarted by another hand, as `docker restart` does"]
+
+
+def test_a_kill_and_a_start_by_another_hand_at_once_are_told_and_attributed() -> None:
+    told = Told(Toy(service("web")).settle())
+    _another_hand(told, stop=False, seen=True)
+    _runs_again(told)
+    texts = [one.message for one in told.kept if one.type in ("container.exited", "container.restarted")]
+    assert texts == ["app-web-1 exited 143 (by another hand)", "app-web-1 was started by another hand"]
+
+
+def test_a_start_that_was_asked_of_us_after_a_stop_by_another_hand_is_not_told_as_theirs() -> None:
+    told = Told(Toy(service("web")).settle())
+    _another_hand(told, stop=True, seen=True)
+    told.toy.ask(Verb.START, "web")
+    told.look()
+    _runs_again(told)
+    assert [one.message for one in told.kept if one.type == "container.exited"] == [
+        "app-web-1 exited 143 (by another hand)"
+    ]
+    assert not told.of("container.restarted")
+
+
+def _another_hand(told: Told, *, stop: bool, seen: bool) -> None:
+    """Another hand signals web, and it ends; `seen`: a list shows it ended before it runs again."""
+    toy = told.toy.wait(5)
+    box = toy.box("web")
+    toy.evidence[box.id] = evidence(
+        box, Verdict.PENDING, kill_at=toy.mono, died_at=toy.mono, stop_at=toy.mono if stop else None
+    )
+    if seen:
+        toy.crash("web", 143)
+        told.look()
+
+
+def _runs_again(told: Told) -> None:
+    toy = told.toy.wait(0.3)
+    box = toy.box("web")
+    toy.evidence[box.id] = replace(toy.evidence[box.id], verdict=Verdict.RESTARTED)
+    toy.alter("web", state=ContainerState.RUNNING, started_at=toy.now.wall)
+    told.look()
+    told.look()
