@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stackd.compose.gonumbers import parse_float
 from stackd.compose.normalise import items, text
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.scalars import go_text
@@ -15,10 +16,10 @@ from stackd.compose.tree import Map, Node, Path, Scalar, any_secret, is_null
 from stackd.compose.units import parse_bytes
 
 _LIMITS: tuple[tuple[str, str, str, Callable[[str], float]], ...] = (
-    ("cpus", "limits", "cpus", float),
+    ("cpus", "limits", "cpus", parse_float),
     ("mem_limit", "limits", "memory", parse_bytes),
     ("mem_reservation", "reservations", "memory", parse_bytes),
-    ("pids_limit", "limits", "pids", float),
+    ("pids_limit", "limits", "pids", parse_float),
 )
 _NEEDS_NO_TARGET = ("rebuild", "restart")
 

@@ -11,6 +11,7 @@ import graphlib
 
 from stackd.compose.advice import define
 from stackd.compose.agree import agree
+from stackd.compose.gonumbers import int64
 from stackd.compose.normalise import items, services, text
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, any_secret, is_null
@@ -247,16 +248,21 @@ class _Service:
         counts = [
             node
             for node in (service.get("scale"), replicas)
-            if isinstance(node, Scalar) and isinstance(node.value, int)
+            if isinstance(node, Scalar) and isinstance(node.value, int | float)
         ]
         for node in counts:
-            if isinstance(node.value, int) and node.value < 0:
+            if isinstance(node.value, int | float) and int64(node.value) < 0:
                 self._report.error(
                     "bad-value", "a number of containers cannot be negative", node.span, self._path("scale")
                 )
         if len(counts) == 2 and counts[0].value != counts[1].value:
             message = f'"scale" is {quote(counts[0])} and "deploy.replicas" is {quote(counts[1])}; they must agree'
             self._report.error("bad-value", message, counts[0].span, self._path("scale"))
-        if counts and isinstance(counts[0].value, int) and counts[0].value > 1 and text(service.get("container_name")):
+        if (
+            counts
+            and isinstance(counts[0].value, int | float)
+            and counts[0].value > 1
+            and text(service.get("container_name"))
+        ):
             message = 'a "container_name" names one container, so there cannot be several'
             self._report.error("bad-value", message, service.key_span("container_name"), self._path("container_name"))

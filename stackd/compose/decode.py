@@ -7,12 +7,14 @@ What this module does NOT do: know the keys (`fields`) or hash.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from stackd.compose.extensions import printed
+from stackd.compose.gonumbers import INT64_MAX, int64, parse_float, parse_int, uint64
 from stackd.compose.goyaml import go_sorted, sorted_deeply
 from stackd.compose.interpolate import to_bool
 from stackd.compose.report import Report, quote
@@ -141,22 +143,31 @@ def integer(node: Node, place: Place) -> Json:
     """A whole number."""
     if isinstance(node, Scalar):
         if isinstance(node.value, int | float) and math.isfinite(node.value):
-            return int(node.value)
-        try:
-            return int(go_text(node.value))
-        except ValueError:
-            pass
+            return int64(node.value)
+        with contextlib.suppress(ValueError):
+            return parse_int(go_text(node.value))
     place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants a whole number', node.span, place.path)
     return 0
+
+
+def count(node: Node, place: Place) -> Json:
+    """A whole number that Go keeps without a sign."""
+    if isinstance(node, Scalar) and isinstance(node.value, int | float) and math.isfinite(node.value):
+        return uint64(node.value)
+    return integer(node, place)
 
 
 def single(node: Node, place: Place) -> Json:
     """A single-precision number."""
     if isinstance(node, Scalar):
-        try:
-            return float32(float(go_text(node.value)))
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):
+            value = node.value
+            number = float(value) if isinstance(value, int | float) else parse_float(go_text(value))
+            found = float32(number)
+            if not math.isfinite(found):
+                message = f'"{place.path[-1]}" is {quote(node)}, wants a number that 32 bits hold'
+                place.report.refused("bad-value", message, node.span, place.path)
+            return found
     place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants a number', node.span, place.path)
     return 0.0
 
@@ -164,7 +175,7 @@ def single(node: Node, place: Place) -> Json:
 def size(node: Node, place: Place) -> Json:
     """A size in bytes, as decimal text (Go's UnitBytes)."""
     if isinstance(node, Scalar) and isinstance(node.value, int):
-        return str(node.value) if node.value else 0
+        return str(node.value) if node.value and node.value <= INT64_MAX else 0
     if isinstance(node, Scalar) and isinstance(node.value, str):
         try:
             found = parse_bytes(node.value)

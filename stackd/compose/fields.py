@@ -14,6 +14,7 @@ from stackd.compose.decode import (
     anything,
     boolean,
     command,
+    count,
     device_count,
     duration,
     env_files,
@@ -61,7 +62,7 @@ _BLKIO = (
     Field("device_write_bps", _THROTTLE), Field("device_write_iops", _THROTTLE),
 )  # fmt: skip
 _UPDATE = (
-    Field("parallelism", integer, keep=True), Field("delay", pause),
+    Field("parallelism", count, keep=True), Field("delay", pause),
     Field("failure_action", text), Field("monitor", pause),
     Field("max_failure_ratio", single), Field("order", text),
 )  # fmt: skip
@@ -84,12 +85,12 @@ _DEPLOY = (
     keep=True))),
           always=True, empty={}),
     Field("restart_policy", record((
-        Field("condition", text), Field("delay", duration, keep=True), Field("max_attempts", integer, keep=True),
+        Field("condition", text), Field("delay", duration, keep=True), Field("max_attempts", count, keep=True),
         Field("window", duration, keep=True),
     )), keep=True),
     Field("placement", record((
         Field("constraints", texts), Field("preferences", many(record((Field("spread", text),)))),
-        Field("max_replicas_per_node", integer),
+        Field("max_replicas_per_node", count),
     )), always=True, empty={}),
     Field("endpoint_mode", text),
 )  # fmt: skip
@@ -105,7 +106,7 @@ _BUILD = (
 )  # fmt: skip
 _HEALTH = (
     Field("test", health_test), Field("timeout", duration, keep=True), Field("interval", duration, keep=True),
-    Field("retries", integer, keep=True), Field("start_period", duration, keep=True),
+    Field("retries", count, keep=True), Field("start_period", duration, keep=True),
     Field("start_interval", duration, keep=True), Field("disable", boolean),
 )  # fmt: skip
 _SERVICE_NETWORK = (
@@ -131,7 +132,7 @@ def _mounts(bind: tuple[Field, ...]) -> Field:
         Field("consistency", text),
         Field("bind", record(bind), keep=True),
         Field("volume", record((Field("labels", pairs), Field("nocopy", boolean), Field("subpath", text))), keep=True),
-        Field("tmpfs", record((Field("size", size), Field("mode", integer))), keep=True),
+        Field("tmpfs", record((Field("size", size), Field("mode", port))), keep=True),
         Field("image", record((Field("subpath", text),)), keep=True),
     ))))  # fmt: skip
 

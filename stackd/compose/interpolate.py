@@ -9,22 +9,18 @@ What this module does NOT do: validate.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TypeAlias
 
+from stackd.compose.gonumbers import parse_float, parse_int
 from stackd.compose.report import Report, quote, secret_key
 from stackd.compose.schema import named
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, matches
 
-_INT = re.compile(r"[-+]?[0-9]+\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.?[0-9]*)(?:[eE][-+]?[0-9]+)?\Z")
 _TRUE, _FALSE = frozenset(("true", "y", "yes", "on")), frozenset(("false", "n", "no", "off"))
 
 _GIVEN = 10_000_000
-_DIGITS = 25
-"""More make no number that anybody holds."""
 
 _Cast: TypeAlias = Callable[[str], Plain]
 _Trie: TypeAlias = "dict[str, _Trie | _Cast]"
@@ -44,11 +40,17 @@ MUST_BE_SET: tuple[Path, ...] = (
 
 
 def _to_int(text: str) -> int | None:
-    return int(text) if len(text) <= _DIGITS and _INT.match(text) else None
+    try:
+        return parse_int(text)
+    except ValueError:
+        return None
 
 
 def _to_float(text: str) -> float | None:
-    return float(text) if _FLOAT.match(text) else None
+    try:
+        return parse_float(text)
+    except ValueError:
+        return None
 
 
 def to_bool(text: str) -> bool | None:

@@ -22,6 +22,7 @@ COUNT = Decoded(Leaf(frozenset(("integer",)), "a whole number, 0 or more", 0), I
 TIMES = Decoded(Leaf(frozenset(("number",)), "a number, 0 or more", 0), NUMBER)
 WEIGHT = Decoded(Leaf(frozenset(("integer",)), "a whole number, 0 or more", 0), INT)
 WHOLE = Decoded(Leaf(frozenset(("whole", "string")), "a whole number, without a point"), INT)
+PUBLISHED = Decoded(Leaf(frozenset(("string", "whole")), "a port or a range of ports"), INT)
 WORD_OR_WHOLE = Leaf(frozenset(("string", "whole")), "a string or a whole number", dates=False)
 _LIMIT = Leaf(frozenset(("whole",)), "a whole number")
 MODE = Decoded(Leaf(frozenset(("whole", "octal")), "an octal mode like 0440"), WORD_OR_NUMBER)

@@ -32,6 +32,7 @@ from stackd.compose.kinds import (
     PAIRS,
     PID_BEFORE,
     PLAIN_TEXTS,
+    PUBLISHED,
     SIZE_TEXT,
     SSH,
     STORAGE,
@@ -66,7 +67,7 @@ def _record(
 PORT = Either(
     "a port, HOST:CONTAINER text or a mapping",
     scalar=WORD_OR_NUMBER,
-    map=_record({"name": TEXT, "mode": TEXT, "host_ip": TEXT, "target": COUNT, "published": INT, "protocol": TEXT,
+    map=_record({"name": TEXT, "mode": TEXT, "host_ip": TEXT, "target": COUNT, "published": PUBLISHED, "protocol": TEXT,
                  "app_protocol": TEXT}),
 )  # fmt: skip
 VOLUME = Either(
@@ -237,7 +238,7 @@ class PreStart(Rule):
 
 
 _BLKIO = ListOf(_record({"path": TEXT, "rate": INT}, extensions=False))
-_PULL = re.compile(r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+")
+_PULL = re.compile(r"^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)\Z")
 _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 SERVICE_MODELS = Either(

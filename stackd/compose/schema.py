@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stackd.compose.advice import kind_hint, text_hint
+from stackd.compose.gonumbers import INT64_MAX
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.scalars import Date
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq
@@ -64,8 +65,8 @@ class Anything(Rule):
 
 @dataclass(frozen=True)
 class Leaf(Rule):
-    """A scalar of one of `types` (JSON schema's names; "whole": a number written without a point; "octal": a text of
-    octal digits), within bounds. `dates`: a date passes for a string.
+    """A scalar of one of `types` (JSON schema's names; "whole": a number written without a point, of 64 bits with a
+    sign; "octal": a text of octal digits), within bounds. `dates`: a date passes for a string.
     """
 
     types: frozenset[str]
@@ -93,7 +94,8 @@ class Leaf(Rule):
             case bool():
                 return "boolean" in self.types
             case int():
-                return not self.types.isdisjoint(("integer", "number", "whole"))
+                whole = "whole" in self.types and value <= INT64_MAX
+                return whole or not self.types.isdisjoint(("integer", "number"))
             case float():
                 if not math.isfinite(value):
                     return False

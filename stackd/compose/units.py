@@ -7,15 +7,18 @@ What this module does NOT do: positions.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 import struct
 
+from stackd.compose.gonumbers import INT64_MAX, int64, parse_float, parse_int
 from stackd.compose.scalars import go_float
 
 _NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9,
        "h": 3600 * 10**9, "d": 24 * 3600 * 10**9, "w": 7 * 24 * 3600 * 10**9}  # fmt: skip
 _PART = re.compile(r"([0-9]*\.?[0-9]*)(ns|us|µs|μs|ms|s|m|h|d|w)")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?([kKmMgGtTpP])?[iI]?[bB]?\Z")
+_SIZE = re.compile(r"(.*[0-9.]) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
@@ -35,6 +38,8 @@ def parse_duration(text: str) -> int:
         at = part.end()
     if not body:
         raise ValueError("wants a duration like 10s, 1m30s or 500ms")
+    if total > INT64_MAX:
+        raise ValueError("wants a duration of less than 292 years")
     return -total if text.startswith("-") else total
 
 
@@ -64,18 +69,26 @@ def _decimal(value: int, size: int) -> str:
 
 def parse_bytes(text: str) -> int:
     """Bytes of `10m`, `1.5gb`, `512`, `-1`; multiples are binary. Raises ValueError."""
-    if re.fullmatch(r"[-+]?[0-9]+", text):
-        return int(text)
-    found = _SIZE.match(text.strip())
-    if found is None:
+    with contextlib.suppress(ValueError):
+        return parse_int(text)
+    found = _SIZE.fullmatch(text)
+    try:
+        number = parse_float(found[1]) if found else math.nan
+    except ValueError:
+        number = math.nan
+    if found is None or not number >= 0:
         raise ValueError("wants a size like 512m, 1g or a number of bytes")
-    number, unit = found.groups()
-    return int(float(number) * 1024 ** _POWER[(unit or "").lower()])
+    return int64(number * 1024.0 ** _POWER[(found[2] or "").lower()])
 
 
 def float32(value: float) -> float:
     """The nearest single-precision number, as the shortest decimal that means it (Go's JSON for float32)."""
-    single: float = struct.unpack("f", struct.pack("f", value))[0]
+    try:
+        single: float = struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    if not math.isfinite(single):
+        return single
     for digits in range(1, 10):
         short = float(f"{single:.{digits}g}")
         if struct.unpack("f", struct.pack("f", short))[0] == single:
@@ -85,6 +98,8 @@ def float32(value: float) -> float:
 
 def go_json_float(value: float) -> str:
     """A float in Go's JSON: an exponent below 1e-6 and from 1e21 on."""
+    if not math.isfinite(value):
+        return go_float(value)
     if value != 0 and (abs(value) < 1e-6 or abs(value) >= 1e21):
         mantissa, _, exponent = go_float(value, exponent_at=-400).partition("e")
         sign, digits = exponent[0], exponent[1:].lstrip("0") or "0"

@@ -19,7 +19,7 @@ import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 from stackd.compose.report import Report
-from stackd.compose.scalars import resolve
+from stackd.compose.scalars import Date, resolve
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
 from stackd.errors import Span
 
@@ -295,9 +295,10 @@ class _Builder:
         raw = self._node(event)
         if not isinstance(raw.node, Scalar):
             raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}", span)
-        if not isinstance(raw.node.value, str):
+        if not isinstance(raw.node.value, str) or isinstance(raw.node.value, Date):
             hint = 'put the key in quotes; in a list write "- " in front'
-            raise _Refused("bad-key", f"a key must be text, found {kind(raw.node)}", span, hint)
+            found = "a date" if isinstance(raw.node.value, Date) else kind(raw.node)
+            raise _Refused("bad-key", f"a key must be text, found {found}", span, hint)
         written = isinstance(event, yaml.ScalarEvent) and raw.tag != f"{_CORE}binary"
         return (event.value if written else raw.node.value), span  # type: ignore[attr-defined]
 

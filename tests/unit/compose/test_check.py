@@ -75,3 +75,10 @@ def test_an_ipc_namespace_whose_owner_does_not_share_it_is_warned_of() -> None:
 def test_a_dependency_that_no_profile_starts_is_an_error() -> None:
     told = found("  web: {image: w, depends_on: [db]}", "  db: {image: d, profiles: [debug]}")
     assert [one.code for one in told] == ["inactive-service"]
+
+
+@pytest.mark.parametrize("cpus", ["1e39", '"-inf"', '"nan"'])
+def test_a_number_that_no_hash_can_be_made_of_is_an_error_at_its_place(cpus: str) -> None:
+    services = f"services:\n  web:\n    image: busybox\n    deploy: {{resources: {{limits: {{cpus: {cpus}}}}}}}\n"
+    errors = [one for one in read_from({"compose.yaml": services}).diagnostics if one.severity is Severity.ERROR]
+    assert [(one.code, one.pointer) for one in errors] == [("bad-value", "services.web.deploy.resources.limits.cpus")]
