@@ -63,7 +63,7 @@ def narrowed(view: View, wide: Override, free: Collection[ServiceName]) -> tuple
     project = view.project
     if project is None:
         return ()
-    own = {override.service for override in view.overrides}
+    own = {override.service for override in view.standing}
     left = [name for name in project.services if name not in free and name not in own]
     return tuple(replace(wide, service=name, definition=definition_of(view, name)) for name in left)
 
@@ -86,7 +86,7 @@ def taken_down(view: View, now: Now) -> Override | None:
     together: two services or more, or one of which nothing is left (`docker compose down`).
     """
     project, single = view.project, sorted(filter(held_by_hand, view.overrides), key=lambda one: one.at)
-    if project is None or not single or any(one.service is None for one in view.overrides):
+    if project is None or not single or any(one.service is None for one in view.standing):
         return None
     if any(one.verdict is Verdict.PENDING and not one.removal for one in view.evidence.values()):
         return None

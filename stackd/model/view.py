@@ -199,6 +199,11 @@ class View:
         return pin if stands else None
 
     @property
+    def standing(self) -> tuple[Override, ...]:
+        """The overrides that say of services whether they run: all but a rollback."""
+        return tuple(override for override in self.overrides if override.kind is not OverrideKind.PINNED)
+
+    @property
     def project(self) -> Project | None:
         """The definition in force: a pinned revision's, else the last good one of the files."""
         pin = self.pinned

@@ -142,7 +142,7 @@ class Holds:
     def _hold(self, stack: StackName, evidence: Evidence) -> None:
         view, now = self._in.store.view(stack), self._in.clock()
         definition = definition_of(view, evidence.service)
-        if not definition or any(o.service in (evidence.service, None) for o in view.overrides):
+        if not definition or any(o.service in (evidence.service, None) for o in view.standing):
             return
         removed = evidence.container not in {container.id for container in ours(view)}
         reason = how_it_was_stopped(evidence, now, removed=removed)

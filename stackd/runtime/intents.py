@@ -230,7 +230,7 @@ class Intents:
         """After a decision: drop what is done or released, tell whose operation failed."""
         self._release(view, decision)
         for hold in decision.holds:
-            if not any(one.service in (None, hold.service) for one in self._store.view(view.stack).overrides):
+            if not any(one.service in (None, hold.service) for one in self._store.view(view.stack).standing):
                 self.impose(hold)
         for request in view.requests:
             tracked = self._tracked.get(request.id)

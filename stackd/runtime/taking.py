@@ -149,7 +149,7 @@ class Taking:
             text = f"{whole} since it was adopted"
             await parts.intents.put(parts.override(view, None, OverrideKind.HELD, text, by))
             return
-        known = {one.service for one in view.overrides}
+        known = {one.service for one in view.standing}
         holds = (parts.override(view, one, OverrideKind.HELD, DIFFERS, by) for one in touched if one not in known)
         await parts.intents.put(*holds)
         await self._free(stack, f"adopted by {by}")

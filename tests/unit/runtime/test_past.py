@@ -58,6 +58,26 @@ async def test_rollback_puts_the_revision_before_in_force_and_says_so(tmp_path: 
         assert any("revision 1 of the stack app is in force" in text for text in told)
 
 
+@pytest.mark.parametrize("names", [("web",), ("web", "db")])
+async def test_what_another_hand_stops_during_a_rollback_is_held_beside_the_pin(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    engine = images(FakeEngine())
+    async with whole(tmp_path, engine) as daemon:
+        link(tmp_path, write(tmp_path, compose(web="one", db="one")))
+        await until(lambda: calm(daemon, "web", "db"))
+        await until(lambda: len(daemon.control.revisions(APP)) == 1)
+        write(tmp_path, compose(web="two", db="one"))
+        await until(lambda: mode(engine, "web") == ["two"])
+        await until(lambda: len(daemon.control.revisions(APP)) == 2)
+        await daemon.control.rollback(APP, 1, "a test")
+        await until(lambda: mode(engine, "web") == ["one"] and calm(daemon, "web", "db"))
+        scope = {None} if len(names) > 1 else {WEB}
+        await asyncio.gather(*(engine.human_stop(one.id) for name in names for one in engine.of_service(name)))
+        await until(lambda: {one.service for one in daemon.store.view(APP).standing} == scope)
+        assert [o.kind for o in daemon.store.view(APP).overrides if o.service is None][0] is OverrideKind.PINNED
+
+
 @pytest.mark.parametrize("how", ["up", "edit"])
 async def test_a_pin_is_released_by_up_and_by_an_edit(tmp_path: Path, how: str) -> None:
     engine = images(FakeEngine())
