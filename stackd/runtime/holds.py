@@ -53,7 +53,7 @@ class Holds:
     def stopped(self, event: EngineEvent, evidence: Evidence) -> None:
         """Somebody asked the engine to stop it. We did, or the engine shuts down, or a person: find out."""
         store, now = self._in.store, self._in.clock().mono
-        if event.container in store.view(event.stack).condemned:
+        if store.is_condemned(event.stack, event.container):
             store.put_evidence(event.stack, replace(evidence, stop_at=now, verdict=Verdict.OWN))
         elif evidence.kill_at is None:  # it was begun before we listened, perhaps by an earlier life of ours
             store.put_evidence(event.stack, replace(evidence, stop_at=now))

@@ -21,6 +21,9 @@ from stackd.model.override import Override, Request
 from stackd.model.plan import FieldChange, Op, PullImage, RemoveContainer, service_of
 from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, LostPin, Pin, View
 
+LATE = 60.0
+"""For how long events of a container that is gone may still come (seconds)."""
+
 
 @dataclass(slots=True)
 class _Cell:
@@ -42,6 +45,7 @@ class _Cell:
     pin: Pin | LostPin | None = None
     created: frozenset[ContainerId] = frozenset()
     removing: dict[ContainerId, float] = field(default_factory=dict)
+    stopped: dict[ContainerId, float] = field(default_factory=dict)
     decision: Decision | None = None
     decided: int = -1
     applied: int = 0
@@ -169,10 +173,13 @@ class Store:
         """
         runs = {container.id: container.started_at for container in observed.containers}
         unclear = {one.id for one in observed.containers if one.state is ContainerState.UNKNOWN}
-        cell.removing = {one: at for one, at in cell.removing.items() if one in runs or self._mono() - at < 60}
+        cell.removing = {one: at for one, at in cell.removing.items() if one in runs or self._mono() - at < LATE}
         for container, condemned in list(cell.condemned.items()):
             if container not in unclear and runs.get(container) != condemned.started_at:
                 del cell.condemned[container]
+                if container not in runs:
+                    cell.stopped[container] = self._mono()
+        cell.stopped = {one: at for one, at in cell.stopped.items() if self._mono() - at < LATE}
         for key in list(cell.failures):
             kind, _, target = key.partition(":")
             if kind in ("start", "stop", "remove", "rename", "update") and target not in runs:
@@ -220,6 +227,11 @@ class Store:
         cell = self._cell(stack)
         cell.condemned[condemned.container] = condemned
         self._bump(cell)
+
+    def is_condemned(self, stack: StackName, container: ContainerId) -> bool:
+        """Whether we have sent, or are about to send, a stop of its run. (It may be gone before the event is told.)"""
+        cell = self._cell(stack)
+        return container in cell.condemned or container in cell.stopped
 
     def acquit(self, stack: StackName, container: ContainerId) -> None:
         """The stop that was about to be sent was not."""

@@ -9,6 +9,7 @@ import pytest
 
 from stackd.model.evidence import Condemned, EngineEvent, EventKind, Evidence, Verdict
 from stackd.model.ids import ContainerId, InstanceName, ServiceName, StackName
+from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.override import Override, OverrideKind
 from stackd.model.plan import Why
 from stackd.model.view import HostFacts, Now
@@ -48,6 +49,18 @@ async def world() -> AsyncIterator[World]:
     made = World()
     yield made
     await made.holds.stop()
+
+
+async def test_a_stop_of_stackds_own_is_none_by_another_hand_though_it_is_told_when_its_container_is_gone(
+    world: World,
+) -> None:
+    here = ObservedContainer(GONE, "app-web-1", APP, WEB, 1, ContainerState.RUNNING, started_at=1.0)
+    world.store.set_observed(ObservedStack(APP, (here,), sent_at=NOW - 2))
+    world.store.set_condemned(APP, Condemned(GONE, 1.0, Why.REQUESTED, "asked", restart=True))
+    world.store.set_observed(ObservedStack(APP, (), sent_at=NOW - 1))
+    event = EngineEvent(EventKind.STOP, GONE, "stop", APP, 0, WEB, GONE)
+    world.holds.stopped(event, Evidence(GONE, WEB, 1.0, kill_at=NOW, died_at=NOW))
+    assert world.store.evidence(APP)[GONE].verdict is Verdict.OWN
 
 
 async def test_a_removal_alone_is_no_part_of_a_down(world: World) -> None:

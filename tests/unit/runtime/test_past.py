@@ -75,7 +75,7 @@ async def test_what_another_hand_stops_during_a_rollback_is_held_beside_the_pin(
         scope = {None} if len(names) > 1 else {WEB}
         await asyncio.gather(*(engine.human_stop(one.id) for name in names for one in engine.of_service(name)))
         await until(lambda: {one.service for one in daemon.store.view(APP).standing} == scope)
-        assert [o.kind for o in daemon.store.view(APP).overrides if o.service is None][0] is OverrideKind.PINNED
+        assert next(o.kind for o in daemon.store.view(APP).overrides if o.service is None) is OverrideKind.PINNED
 
 
 @pytest.mark.parametrize("how", ["up", "edit"])
