@@ -171,7 +171,7 @@ def _definition(state: _Load) -> Map | None:
             if tree is not None:
                 rules.TOP.check(tree, (), Context(state.report, False, decoded=not assembly.lenient))
         return None
-    if all(isinstance(document.root, Map) and not document.root.entries for document in documents):
+    if all(isinstance(document.root, Map) and document.root.entries.keys() <= {"version"} for document in documents):
         if not state.report.failed:
             main = state.inputs.config_files[0] if state.inputs.config_files else state.inputs.folder
             state.report.error("empty-file", "the file defines nothing; a stack needs services", Span(str(main)))

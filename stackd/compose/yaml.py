@@ -69,19 +69,16 @@ class _Raw:
     noted: bool = False
 
 
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+
+
 def parse(data: bytes, file: str, report: Report) -> list[Document]:
     """All documents of a file; [] after a diagnostic when the text is not YAML, or nothing but comments."""
-    body = data.removeprefix(codecs.BOM_UTF8)
+    text = ""
     try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as broken:
-        before = body[: broken.start]
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
-        message = f"the byte 0x{body[broken.start]:02X} is not UTF-8 text"
-        span = Span(file, before.count(b"\n") + 1, column)
-        report.error("bad-encoding", message, span, hint="save the file with the encoding UTF-8")
-        return []
-    try:
+        text = _text(data, file)
         ended = _ENDS.match(text) if "..." in text else None
         if ended is not None:  # blanks instead, so that all else keeps its place
             text = ended.group().replace("...", "   ") + text[ended.end() :]
@@ -151,6 +148,19 @@ def _line(text: str, number: int) -> str:
     return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
+def _text(data: bytes, file: str) -> str:
+    """UTF-8, or UTF-16 behind its byte order mark."""
+    mark, encoding = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", "utf-8"))
+    body = data.removeprefix(mark)
+    try:
+        return body.decode(encoding)
+    except UnicodeDecodeError as broken:
+        before = body[: broken.start].decode(encoding)
+        message = f"the byte 0x{body[broken.start]:02X} is not {encoding[:6].rstrip('-').upper()} text"
+        span = Span(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise _Refused("bad-encoding", message, span, "save the file with the encoding UTF-8") from None
+
+
 class _Builder:
     """Turns the events of one text into documents; built for one use."""
 
@@ -167,6 +177,10 @@ class _Builder:
         found: list[Document] = []
         while not isinstance(event := self._next(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
+                if event.version not in (None, (1, 1)):
+                    number = ".".join(map(str, event.version))
+                    message = f"the file says that it is YAML {number}, and only 1.1 may be said"
+                    raise _Refused("bad-yaml", message, self._span(event), "leave the line with %YAML out")
                 if len(found) == DOCUMENTS:
                     raise _Refused("too-big", f"the file has more than {DOCUMENTS} documents", self._span(event))
                 self._total = self._shared = 0
