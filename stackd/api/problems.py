@@ -95,7 +95,7 @@ def from_http(error: web.HTTPException, request: web.Request, paths: Iterable[st
             answer.headers["Allow"] = allowed
             return answer
         case web.HTTPNotFound():
-            hint = nearest(request.path, paths)
+            hint = nearest(request.path, paths) or "."
             return RequestError(404, "no_such_route", f"nothing is served at {request.path}{hint} See /v1/openapi.json")
         case web.HTTPRequestEntityTooLarge():
             return RequestError(413, "too_large", "the body of a request may have 1 MiB")

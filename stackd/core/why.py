@@ -41,7 +41,8 @@ _ELSEWHERE = frozenset((Why.DEPENDENCY_RESTARTED.value, Why.PARENT_REPLACED.valu
 _CALLS = ("container.", "image.")
 _LAST = "container.renamed"
 """The last step of a replacement: the service may have been told as running before it."""
-_EVENTS = ("container.exited", "container.gone", "container.health", "container.restarted")
+_EVENTS = tuple(f"container.{word}" for word in ("exited", "gone", "health", "restarted", "paused", "unpaused"))
+"""What was seen of a container, and is no call of ours."""
 _HANDS = ("container.gone", "container.restarted", "override.set", "override.released", "operation.requested")
 """What somebody did, and nothing is behind it."""
 _SETTLED = frozenset(

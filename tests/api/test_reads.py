@@ -266,6 +266,12 @@ async def test_what_is_not_there_is_a_404_that_names_the_nearest(path: str, code
         assert not hint or f'did you mean "{hint}"?' in str(answer.json["detail"])
 
 
+async def test_a_route_that_resembles_none_is_refused_in_whole_sentences() -> None:
+    async with serving() as api:
+        answer = await api.get("/zzzzzzzz")
+        assert answer.json["detail"] == "nothing is served at /zzzzzzzz. See /v1/openapi.json"
+
+
 async def test_a_definition_is_edited_in_its_file_only() -> None:
     async with serving() as api:
         answer = await api.ask("PUT", "/v1/stacks/blog/definition", data="services: {}")

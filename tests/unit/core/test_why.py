@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from stackd.core.why import LONGEST, Known, explain
 from stackd.errors import Span
 from stackd.model.ids import ServiceName
@@ -113,6 +115,13 @@ def test_a_restart_by_another_hand_is_named_as_the_cause_of_the_run() -> None:
     answer = tale.why()
     assert answer.headline.endswith("started because app-web-1 was restarted by another hand, as `docker restart` does")
     assert answer.chain[0].kind == "event"
+
+
+@pytest.mark.parametrize("word", ["paused", "unpaused"])
+def test_a_pause_by_another_hand_is_an_event_and_no_call_of_ours(word: str) -> None:
+    tale = Tale(running())
+    tale.add(f"container.{word}", f"app-web-1 was {word} by another hand")
+    assert [link.kind for link in tale.why().chain] == ["event"]
 
 
 def test_a_service_that_fails_since_an_edit_is_told_with_that_edit() -> None:
