@@ -125,7 +125,7 @@ def ended(view: View, container: ObservedContainer, policy: RestartPolicy, now: 
             return Ended(End.WAIT, "it was stopped or killed; finding out by whom", until)
         if evidence.verdict is Verdict.RELEASED or (evidence.verdict is Verdict.RESTARTED and evidence.stop_at):
             return Ended(End.HELD, "it was stopped by another hand, and is held no longer")
-    if _with_engine(view, container, now):
+    if with_engine(view, container, now):
         return Ended(End.ENGINE, "it ended when the engine stopped")
     if evidence is not None and _killed(evidence, container):
         return Ended(End.CRASHED, f"killed by another hand, {_exit_text(container)}")
@@ -179,7 +179,7 @@ def _killed(evidence: Evidence, container: ObservedContainer) -> bool:
     return kill is not None and (died is None or died - kill <= KILLED_WITHIN)
 
 
-def _with_engine(view: View, container: ObservedContainer, now: Now) -> bool:
+def with_engine(view: View, container: ObservedContainer, now: Now) -> bool:
     """Whether the engine stopped or restarted since this run began, so that the exit code says nothing about it.
 
     An engine that was only out of touch explains what ended by the time that it was back, and nothing later.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackd.core.ends import End, ended
+from stackd.core.ends import End, ended, with_engine
 from stackd.core.hands import held_by_hand
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import ContainerId, ServiceName, StackName
@@ -119,7 +119,8 @@ class Teller:
                 continue  # an event may still tell
             del self._over[identity]
             overtaken = not cause and evidence is not None and _signalled(evidence)
-            cause, detail = ("foreign", "") if overtaken else (cause, detail)
+            if overtaken:
+                cause, detail = "engine" if with_engine(view, container, now) else "foreign", ""
             memory = ", out of memory" if container.oom_killed else ""
             text = f"{container.name} exited {container.exit_code}{memory}{_WORDS.get(cause, '')}"
             self._history.add(
@@ -127,7 +128,8 @@ class Teller:
                 exit_code=container.exit_code, oom=container.oom_killed, own=cause == "own", cause=cause or "foreign",
                 detail=detail, container=identity, started_at=container.started_at,
             )  # fmt: skip
-            if overtaken and evidence is not None and last is not None and last.live and identity not in self._starting:
+            theirs = overtaken and cause == "foreign" and identity not in self._starting
+            if theirs and evidence is not None and last is not None and last.live:
                 stopped = evidence.stop_at is not None
                 words = "restarted by another hand, as `docker restart` does" if stopped else "started by another hand"
                 self._tell_restart(last, f"was {words}")

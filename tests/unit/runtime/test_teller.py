@@ -292,3 +292,12 @@ def _runs_again(told: Told) -> None:
     toy.alter("web", state=ContainerState.RUNNING, started_at=toy.now.wall)
     told.look()
     told.look()
+
+
+def test_an_end_with_the_engine_is_no_other_hands_when_the_container_is_gone_before_it_is_clear() -> None:
+    told = Told(Toy(service("web")).settle())
+    _another_hand(told, stop=True, seen=True)
+    told.toy.host = replace(told.toy.host, engine_started_at=told.toy.now.wall)
+    told.toy.boxes.clear()
+    told.look()
+    assert [one["cause"] for one in told.of("container.exited")] == ["engine"]
