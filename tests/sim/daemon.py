@@ -10,7 +10,6 @@ from stackd.engine.base import Engine
 from stackd.model.ids import InstanceName, OperationId, ServiceName, StackName
 from stackd.model.override import Override, OverrideKind, Request, Verb
 from stackd.model.record import Applied
-from stackd.model.spec import Project
 from stackd.model.view import DesiredStack, HostFacts, Ledger, Now, Pin
 from stackd.runtime.applied import AppliedRevisions
 from stackd.runtime.crashes import Crashes
@@ -135,22 +134,25 @@ class SimDaemon:
         override = Override(stack, service, kind, "asked for", "person", clock().wall, definition=definition)
         await self.intents.put(override)
 
-    async def roll_back(self, stack: StackName) -> Project | None:
-        """`stackd rollback`: the definition that comes into force, the last one before this; None = there is none."""
+    def earlier(self, stack: StackName) -> Pin | None:
+        """The definition that was in force before this one; None = there is none, or a rollback stands."""
         view = self.store.view(stack)
         if view.desired is None or view.desired.project is None or view.project is None or view.pinned is not None:
             return None
-        earlier = [one for one in self.journal.applied(stack) if one.digest != view.project.digest]
-        if not earlier:
-            return None
-        pin, reason = self._revive(earlier[-1]), f"rolled back to revision {earlier[-1].number}"
+        found = [one for one in self.journal.applied(stack) if one.digest != view.project.digest]
+        return self._revive(found[-1]) if found else None
+
+    async def roll_back(self, stack: StackName, pin: Pin) -> None:
+        """`stackd rollback`: a definition that was in force before comes into force."""
+        desired, reason = self.store.view(stack).desired, f"rolled back to revision {pin.number}"
+        assert desired is not None
+        assert desired.project is not None
         override = Override(
             stack, None, OverrideKind.PINNED, reason, "person", clock().wall,
-            definition=view.desired.project.digest, value=pin.number,
+            definition=desired.project.digest, value=pin.number,
         )  # fmt: skip
         await self.intents.put(override, pin=pin)
         await self.intents.ask(Request(self.intents.new_id(), stack, Verb.ROLLBACK, (), "person", clock().wall))
-        return pin.project
 
     def _revive(self, applied: Applied) -> Pin:
         """What the texts of a kept revision say."""

@@ -141,12 +141,16 @@ class Judge:
         since = clock().wall - spec.restart.reset_after - SIGHT
         needs = all(
             self.engine.is_met(one.service, one.condition)
-            and (one.condition is DependencyCondition.COMPLETED or self.engine.live(one.service))
+            and (one.condition is DependencyCondition.COMPLETED or self._all_live(one.service))
             for one in spec.depends_on
         )
         around = {None, spec.name, *(one.service for one in spec.depends_on)}
         good = len(mine) == spec.scale and needs and not self.held() & around
         return mine if good and all(well_since(c) < since for c in mine) else []
+
+    def _all_live(self, service: ServiceName) -> bool:
+        scale = next((spec.scale for spec in self.play.specs if spec.name == service), 1)
+        return len(self.engine.live(service)) >= scale
 
     def _excuse(self, spec: ServiceSpec, state: ServiceState, detail: str) -> None:
         """Why a service does not run after ten quiet minutes must be a reason that the story gives."""

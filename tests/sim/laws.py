@@ -35,6 +35,8 @@ HOLD_GRACE = 1.5
 HEALTH_WAITS = 60.0
 """Seconds after a suspend, or after many failed at once, for which nobody is restarted for its health alone."""
 
+LONGEST_RESTART = 15.0
+"""From another hand's start or restart to the start: what runs beside it then is no second one of the daemon's."""
 LONGEST_START = 1.0
 """From the call of a start to the start, where nothing hangs: a later one was another hand's."""
 
@@ -44,6 +46,8 @@ class Witness:
     """What people and the simulation did, which may be a cause; instants are the loop's."""
 
     definitions: list[tuple[float, Project]] = field(default_factory=list)
+    coming: Project | None = None
+    """What the last rollback brings into force, or has brought."""
     asked: dict[ServiceName, float] = field(default_factory=dict)
     sick: dict[ContainerId, float] = field(default_factory=dict)
     human_stops: set[ServiceName] = field(default_factory=set)
@@ -53,6 +57,7 @@ class Witness:
     stopped: set[tuple[ContainerId, float]] = field(default_factory=set)
     met: dict[tuple[ServiceName, DependencyCondition], float] = field(default_factory=dict)
     starts: dict[ContainerId, float] = field(default_factory=dict)
+    begun_by_hand: dict[ContainerId, float] = field(default_factory=dict)
     started: dict[ServiceName, float] = field(default_factory=dict)
     runs: dict[ServiceName, list[float]] = field(default_factory=dict)
     made: dict[str, tuple[int, ContainerId]] = field(default_factory=dict)
@@ -67,7 +72,7 @@ class Witness:
 
     def recent(self, now: float) -> list[Project]:
         """The definitions that were in force within the grace, the newest first."""
-        out = [self.definitions[-1][1]]
+        out = [self.definitions[-1][1], *([self.coming] if self.coming is not None else [])]
         for (_, before), (ended, _) in zip(self.definitions, self.definitions[1:], strict=False):
             if now - ended <= GRACE:
                 out.append(before)
@@ -106,7 +111,13 @@ class WatchedEngine(FakeEngine):
             self._check_pace(service)
             same = [c for c in self.live(service) if c.labels.number == container.labels.number]
             asked = self.witness.starts.get(container.id)
-            if len(same) > 1 and asked is not None and self.witness.started[service] - asked < LONGEST_START:
+            hands = [self.witness.started[service] - self.witness.begun_by_hand.get(c.id, -1e9) for c in same]
+            if (
+                len(same) > 1
+                and min(hands) > LONGEST_RESTART
+                and asked is not None
+                and self.witness.started[service] - asked < LONGEST_START
+            ):
                 self.note(f"two live containers of {service} {container.labels.number}")
         if container.health is Health.UNHEALTHY:
             self.witness.sick[container.id] = asyncio.get_running_loop().time()
@@ -271,6 +282,8 @@ class WatchedEngine(FakeEngine):
         """Every cause but bad health."""
         service = container.labels.service
         spec = project.services.get(service)
+        if spec is None and project is self.witness.coming:
+            return True  # a rollback: no file has to be read again
         if spec is None:
             return project is not self.witness.project or now - self.witness.definitions[-1][0] >= READ_AGAIN
         if container.labels.config_hash not in spec.hashes or container.labels.number > spec.scale:

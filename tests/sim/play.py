@@ -121,6 +121,7 @@ class Play(logging.Handler):
 
     def _defined(self) -> DesiredStack:
         made = replace(project(*self.specs), digest=str(self.loop.time()))
+        self.witness.coming = None
         self._in_force(made)
         self.disk.texts[made.digest] = made
         return DesiredStack(STACK, made, folder=Path(ROOT) / "app", root=Path(ROOT))
@@ -176,6 +177,8 @@ class Play(logging.Handler):
         if not mine or act.what == "human_down":
             return
         which = mine[act.dice % len(mine)].id
+        if act.what in ("human_start", "human_restart"):
+            self.witness.begun_by_hand[which] = self.loop.time()
         match act.what:
             case "human_stop":
                 await engine.human_stop(which)
@@ -224,11 +227,16 @@ class Play(logging.Handler):
         """An earlier definition is in force until the next edit, as soon as that is on the disk; like an edit it
         releases the holds of what it changes."""
         daemon, wished = self.daemon, self.desired
-        earlier = await daemon.roll_back(STACK)
+        pin = daemon.earlier(STACK)
+        earlier = self.witness.coming = pin.project if pin is not None else None
+        if pin is not None:
+            await daemon.roll_back(STACK, pin)
         if earlier is not None and wished is self.desired and daemon is self.daemon:
             self.specs = list(earlier.services.values())
             self.witness.holds.clear()
             self._in_force(earlier)
+        else:
+            self.witness.coming = None
 
     async def _ask(self, act: Act) -> None:
         if self.daemon.store.view(STACK).desired is None or act.service not in self.names():
@@ -270,6 +278,7 @@ class Play(logging.Handler):
             self.disk.wipe()
             self.witness.holds.clear()
         self._forget_unwritten()
+        self._forget_stops(old)
         self.witness.doubt = (-1e9, "")
         self.daemon = SimDaemon(self.engine, self.disk, self.loop)
         self._keep_rollback()
@@ -282,6 +291,14 @@ class Play(logging.Handler):
         for name, since in list(self.witness.holds.items()):
             if name not in kept and (self.disk.full or self.loop.time() - max(since, self.disk.full_until) < 2):
                 del self.witness.holds[name]
+
+    def _forget_stops(self, old: SimDaemon) -> None:
+        """Nor does anybody know any more of a stop that is not on the disk: an end with 0 is then one by itself."""
+        view = old.store.view(STACK)
+        written = self.disk.condemned.get(STACK, {})
+        lost = {one for one, condemned in view.condemned.items() if written.get(one) != condemned}
+        mine = view.observed.containers if view.observed is not None else ()
+        self.witness.finished |= {one.service for one in mine if one.id in lost}
 
     def _keep_rollback(self) -> None:
         """A rollback that is not on the disk is over with the daemon that knew of it; one that is stands."""
