@@ -25,6 +25,8 @@ _PLAIN_ESCAPES = {"\\a": "\a", "\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r
 _BLANKS = "\t\v\f\r \x85\xa0"
 
 
+_STRAY_BYTE = re.compile("[\udc80-\udcff]")
+_REPLACED = "\ufffd"
 _GIVEN = 10_000_000
 
 
@@ -52,13 +54,11 @@ def parse(
 
     `earlier`: what files read before this one gave, for references only.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as broken:
-        report.error(
-            "bad-encoding", "this byte is not UTF-8 text", Span(file, data.count(b"\n", 0, broken.start) + 1, 1)
-        )
-        return {}
+    text = data.decode("utf-8-sig", "surrogateescape")
+    for line in sorted({text.count("\n", 0, stray.start()) + 1 for stray in _STRAY_BYTE.finditer(text)}):
+        message = f"this line has a byte that is not UTF-8 text; {_REPLACED!r} stands in for it"
+        report.warning("bad-encoding", message, Span(file, line, 1), hint="save the file with the encoding UTF-8")
+    text = _STRAY_BYTE.sub(_REPLACED, text)
     reader = _Reader(text, file, variables, report, earlier or {})
     try:
         reader.run()
@@ -70,8 +70,11 @@ def parse(
 def parse_raw(data: bytes, file: str, variables: Variables, report: Report) -> dict[str, EnvValue]:
     """The variables of an `env_file` with `format: raw`: no quotes, no references."""
     found: dict[str, EnvValue] = {}
-    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
-        line = line.lstrip()
+    for number, line in enumerate(data.decode("utf-8-sig", "surrogateescape").split("\n"), 1):
+        if _STRAY_BYTE.search(line):
+            report.error("bad-encoding", "this line has a byte that is not UTF-8 text", Span(file, number, 1))
+            break
+        line = line.removesuffix("\r").lstrip()
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.partition("=")
