@@ -90,6 +90,8 @@ def hold_command(stack: str, services: tuple[str, ...], reason: str, length: flo
       stackd hold blog                              all of it, until resumed
       stackd hold blog db --for 2h --reason backup  one service, for two hours
     """
+    if length == 0:
+        raise click.UsageError("a hold of no length is none: leave --for out to hold until it is resumed")
     daemon = client()
     checked_services(daemon, stack, services)
     until = (datetime.now(UTC) + timedelta(seconds=length)).isoformat() if length else None

@@ -229,6 +229,7 @@ async def test_detached_it_does_not_wait(tmp_path: Path) -> None:
 
 async def test_hold_and_resume(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
+        assert (await stackd("hold", "blog", "web", "--for", "0")).code == 2  # not: for ever
         ended = await stackd("hold", "blog", "web", "--reason", "moving disks", "--for", "1h")
         until = api.control.stacks()[0].overrides[0].until
         assert until is not None
