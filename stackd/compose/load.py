@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stackd.compose import alone, dotenv, fields, profiles, rules
@@ -67,8 +67,34 @@ def load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, s
     state = _begun(inputs, read, env, report)
     root = _definition(state)
     project = _project(state, root) if root is not None else None
+    if project is not None and report.repeated and not report.failed:
+        project = _as_v2_merges(project, state)
     files = tuple(state.reader.asked)
     return Loaded(None if report.failed else project, report.all(), files)
+
+
+def _as_v2_merges(project: Project, state: _Load) -> Project:
+    """The project with the v2 hashes of its files as docker compose v2 lays them: equal items of a list stay.
+
+    Where v2 refuses the files so, it has made no project of them, and nothing changes.
+    """
+    report, asked = Report(shell=state.inputs.shell, repeats=True), dict(state.reader.asked)
+
+    def read(path: Path) -> bytes:
+        data = asked.get(path)
+        if data is None:
+            raise FileNotFoundError(path)
+        return data
+
+    again = _begun(state.inputs, read, state.env, report)
+    root = _definition(again)
+    specs = _project(again, root).services if root is not None else {}
+    services = dict(project.services)
+    for name, other in specs.items():
+        own = services[name]
+        hashes, texts = (own.hashes[0], *other.hashes[1:]), (own.canonical[0], *other.canonical[1:])
+        services[name] = replace(own, hashes=hashes, canonical=texts)
+    return replace(project, services=services)
 
 
 def _begun(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str], report: Report) -> _Load:

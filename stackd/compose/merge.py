@@ -69,7 +69,7 @@ def _nodes(base: Node, over: Node, path: Path, report: Report) -> Node:
         case Map() if isinstance(over, Map):
             return _mappings(base, over, path, report)
         case Seq() if isinstance(over, Seq):
-            return Seq(_appended(base.items, over.items, path), over.span)
+            return Seq(_appended(base.items, over.items, path, report), over.span)
         case Map() | Seq():
             message = f'"{path[-1]}" is {kind(base)} in {base.span}, so {kind(over)} cannot be laid over it'
             report.error("bad-merge", message, over.span, path)
@@ -78,12 +78,14 @@ def _nodes(base: Node, over: Node, path: Path, report: Report) -> Node:
             return over
 
 
-def _appended(base: list[Node], over: list[Node], path: Path) -> list[Node]:
+def _appended(base: list[Node], over: list[Node], path: Path, report: Report) -> list[Node]:
     """Both lists; items without keys (`unique` looks at keys) only if the first list has no equal one."""
-    if has_keys(path):
+    if report.repeats or has_keys(path):
         return [*base, *over]
     known = {_content(item) for item in base}
-    return [*base, *(item for item in over if _content(item) not in known)]
+    new = [item for item in over if _content(item) not in known]
+    report.repeated |= len(new) < len(over)
+    return [*base, *new]
 
 
 def _content(node: Node) -> object:
@@ -148,7 +150,7 @@ def _table(node: Node, path: Path) -> Map:
 
 
 def _pairs(base: Node, over: Node, path: Path, report: Report) -> Node:
-    return Seq(_appended(_sequence(base), _sequence(over), path), over.span)
+    return Seq(_appended(_sequence(base), _sequence(over), path, report), over.span)
 
 
 def _sequence(node: Node) -> list[Node]:

@@ -55,12 +55,15 @@ def quote(node: Node) -> str:
 
 
 class Report:
-    """The findings of one load, in the order found. `shell`: a person looks at the file as docker compose sees it."""
+    """The findings of one load, in the order found. `shell`: a person looks at the file as docker compose sees it;
+    `repeats`: a merge keeps equal items of a list, as docker compose v2 does. `repeated`: it dropped one.
+    """
 
-    def __init__(self, *, shell: bool = False) -> None:
+    def __init__(self, *, shell: bool = False, repeats: bool = False) -> None:
         self._found: list[Diagnostic] = []
         self._seen: set[tuple[Span, str, str]] = set()
         self._shell = shell
+        self.repeats, self.repeated = repeats, False
         self._wrong: set[Path] = set()
         self._above: set[Path] = set()
         self._misspelt: set[tuple[Path, str]] = set()

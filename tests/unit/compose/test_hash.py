@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.compose.loading import service, web
+from stackd.compose.hash import digest
+from stackd.model.ids import ServiceName
+from tests.unit.compose.loading import read_from, service, web
 
 FILES = {"one_env": "Q=a b\nW=$Q<&>\n"}
 CASES = {
@@ -82,8 +84,42 @@ RECORDED: dict[str, tuple[str, str]] = {
     ),
 }
 """By case: the hash of v5.6.1, that of v2.40.3."""
+LAID = {
+    "compose.yaml": web(
+        "volumes: ['./data:/data']", "post_start: [{command: [a]}, {command: [b]}]", "pre_stop: [{command: [a]}]",
+        "gpus: [{count: 1}]", "develop: {watch: [{path: ./src, action: rebuild}]}",
+        "deploy: {placement: {constraints: [a]}}",
+    ),
+    "compose.override.yaml": """services:
+  web:
+    post_start: [{command: [a]}, {command: [c]}]
+    pre_stop: [{command: [a]}]
+    gpus: [{count: 1}]
+    develop: {watch: [{path: ./src, action: rebuild}]}
+    deploy: {placement: {constraints: [a]}}
+    volumes: ['./b:/data']
+""",
+}  # fmt: skip
+LAID_RECORDED = (
+    "c3c1f66026dd3f3c166d4d667aaaf804ed0847ce7ed3dbabbe3485ee516be3d4",
+    "bffc1a64a412dd50219c33f1b095173e69b390fc1b9e32e038344974cdf5a3ed",
+)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_service_has_the_hash_of_docker_compose_v5_and_that_of_v2(case: str) -> None:
     assert service(CASES[case], **FILES).hashes == RECORDED[case]
+
+
+def test_records_that_an_override_repeats_count_twice_in_the_hash_of_v2_and_once_in_that_of_v5() -> None:
+    project = read_from(LAID).project
+    assert project is not None
+    spec = project.services[ServiceName("web")]
+    assert (spec.hashes, tuple(map(digest, spec.canonical))) == (LAID_RECORDED, LAID_RECORDED)
+
+
+def test_a_repetition_that_v2_refuses_leaves_the_hash_as_it_is() -> None:
+    over = "services: {web: {external_links: [r]}}\n"
+    laid = read_from({"compose.yaml": web("external_links: [r]"), "compose.override.yaml": over}).project
+    assert laid is not None
+    assert laid.services[ServiceName("web")].hashes == service(web("external_links: [r]")).hashes
