@@ -285,7 +285,7 @@ class WatchedEngine(FakeEngine):
         if spec is None and project is self.witness.coming:
             return True  # a rollback: no file has to be read again
         if spec is None:
-            return project is not self.witness.project or now - self.witness.definitions[-1][0] >= READ_AGAIN
+            return project is not self.witness.project or now - self.witness.definitions[-1][0] > READ_AGAIN - 0.001
         if container.labels.config_hash not in spec.hashes or container.labels.number > spec.scale:
             return True
         if now - self.witness.asked.get(service, -1e9) <= 300 or len(self.live(service)) > spec.scale:
