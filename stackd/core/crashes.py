@@ -45,7 +45,7 @@ def _cause(view: View, ledger: Ledger, container: ObservedContainer, now: Now) -
     run = container.incarnation
     condemned = view.condemned.get(container.id)
     if condemned is not None and condemned.started_at == run.started_at:
-        return f"unhealthy: {condemned.reason}" if condemned.why is Why.UNHEALTHY else ""
+        return condemned.reason if condemned.why is Why.UNHEALTHY else ""
     known = ledger.services.get(container.service, ServiceLedger())
     death = next((death for death in known.deaths if death.run == run), None)
     if death is not None:

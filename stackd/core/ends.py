@@ -71,6 +71,7 @@ def pending_stop(evidence: Evidence, now: Now) -> float | None:
         return now.mono + PROOF_WAIT
     if evidence.verdict is Verdict.RESTARTED:
         until = max(evidence.kill_at or 0.0, evidence.stop_at or 0.0, evidence.died_at or 0.0) + PROOF_WAIT
+        until = max(until, (evidence.begun_at or 0.0) + TOLD_WAIT)
         return until if until > now.mono else None
     if evidence.verdict is Verdict.PENDING and evidence.stop_at is not None:
         until = evidence.stop_at + PROOF_WAIT

@@ -72,7 +72,8 @@ class Evidence:
     `kill_at`, `stop_at`, `died_at`: monotonic instants at which we received them, None = not received. `removal`: it is
     about the removal of a container, seen at `stop_at`, not about a stop. `paused_at`: since when another hand has
     paused it (wall clock), None = it has not, or nobody told. `over_at`: since when lists show that the run
-    is over, its container ended or gone (monotonic); None = they do not, or we removed it.
+    is over, its container ended or gone (monotonic); None = they do not, or we removed it. `begun_at`: since when the
+    next run is told of (monotonic), which no list may show yet.
     """
 
     container: ContainerId
@@ -88,6 +89,7 @@ class Evidence:
     removal: bool = False
     paused_at: float | None = None
     over_at: float | None = None
+    begun_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

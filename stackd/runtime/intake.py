@@ -190,7 +190,8 @@ class Intake:
             case EventKind.START | EventKind.RESTART:
                 before = store.evidence(event.stack).get(event.container)
                 if before is not None:
-                    store.put_evidence(event.stack, replace(before, verdict=Verdict.RESTARTED, paused_at=None))
+                    over = replace(before, verdict=Verdict.RESTARTED, paused_at=None, begun_at=now)
+                    store.put_evidence(event.stack, over)
                 self._holds.started(event)
             case EventKind.KILL:
                 store.put_evidence(event.stack, replace(fresh, kill_at=now, signal=event.signal))

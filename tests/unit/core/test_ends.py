@@ -181,6 +181,8 @@ def awaited(verdict: Verdict, **instants: float) -> float | None:
         (Verdict.RESTARTED, {"kill_at": 990.0, "stop_at": 999.0}, 999 + PROOF_WAIT),
         (Verdict.RESTARTED, {"kill_at": 990.0, "stop_at": 990.0, "died_at": 999.0}, 999 + PROOF_WAIT),
         (Verdict.RESTARTED, {"kill_at": 1000 - PROOF_WAIT}, None),
+        (Verdict.RESTARTED, {"kill_at": 900.0, "stop_at": 901.0, "begun_at": 999.9}, 999.9 + TOLD_WAIT),
+        (Verdict.RESTARTED, {"kill_at": 900.0, "stop_at": 901.0, "begun_at": 1000 - TOLD_WAIT}, None),
         (Verdict.PENDING, {"stop_at": 999.0}, 999 + PROOF_WAIT),
         (Verdict.PENDING, {"stop_at": 1000 - PROOF_WAIT, "kill_at": 999.0}, None),
         (Verdict.PENDING, {"kill_at": 999.0}, 999 + KILL_WAIT),

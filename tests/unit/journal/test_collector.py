@@ -398,11 +398,11 @@ def test_only_what_ended_badly_is_a_crash() -> None:
 
 
 def test_a_stop_of_ours_is_a_crash_only_for_bad_health() -> None:
-    for why, wanted in ((Why.REQUESTED, []), (Why.UNHEALTHY, ["unhealthy: it does not answer"])):
+    for why, wanted in ((Why.REQUESTED, []), (Why.UNHEALTHY, ["unhealthy: no answer"])):
         toy = Toy(service("web"))
         toy.settle()
         box = toy.crash("web", 143)
-        toy.condemned[box.id] = Condemned(box.id, box.started_at, why, "it does not answer", True)
+        toy.condemned[box.id] = Condemned(box.id, box.started_at, why, "unhealthy: no answer", True)
         assert causes(toy) == wanted
 
 

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
+from stackd.core.ends import pending_stop
 from stackd.engine.base import CreateRequest
 from stackd.model.evidence import EventKind, Evidence, Verdict
 from stackd.model.ids import ServiceName
@@ -314,6 +315,21 @@ async def test_a_stop_that_comes_before_the_new_run_was_seen_is_held(tmp_path: P
         daemon.intake._container_event(replace(told, kind=EventKind.STOP))
         evidence = daemon.store.evidence(STACK)[box.id]
         assert (evidence.verdict, evidence.signal) == (Verdict.PENDING, 15)
+
+
+async def test_a_start_by_another_hand_of_what_it_had_stopped_is_awaited_in_the_list(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeEngine()) as daemon:
+        await up(daemon, "db")
+        (box,) = daemon.engine.of_service("db")
+        seen = daemon.box(box.id)
+        assert seen is not None
+        long_ago = Evidence(box.id, ServiceName("db"), seen.started_at, kill_at=1.0, stop_at=1.0)
+        daemon.store.put_evidence(STACK, replace(long_ago, verdict=Verdict.FOREIGN_STOP))
+        start = [told for told in daemon.engine.bus.history if told.kind is EventKind.START][-1]
+        daemon.intake._container_event(replace(start, time_nano=start.time_nano + 1))
+        evidence = daemon.store.evidence(STACK)[box.id]
+        assert evidence.verdict is Verdict.RESTARTED
+        assert pending_stop(evidence, clock()) is not None
 
 
 async def test_a_signal_before_contact_broke_explains_no_stop_after_it(tmp_path: Path) -> None:
