@@ -300,7 +300,11 @@ class WatchedEngine(FakeEngine):
         )
 
     def _parent_goes(self, parent: ServiceName, child: FakeContainer, now: float) -> bool:
-        """Whether the owner of a shared namespace has begun another run, or is itself about to be stopped."""
+        """Whether the owner of a shared namespace has begun another run, is down, or is itself about to be stopped."""
+        modes = (child.network_mode, child.ipc_mode, child.pid_mode)
+        owners = [self.containers.get(ContainerId(mode.removeprefix("container:"))) for mode in modes]
+        if any(one is not None and not one.live and one.labels.service == parent for one in owners):
+            return True
         if self.witness.started.get(parent, 0.0) > child.started_at - EPOCH:
             return True
         held = now - self.witness.asked.get(parent, -1e9) <= 300
