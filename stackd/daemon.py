@@ -77,7 +77,8 @@ class Daemon:
             on_external_remove_hold=config.supervision.on_external_remove == "hold",
         )  # fmt: skip
         self.store = Store(host, time.monotonic, self._begin)
-        self.history = History(time.time, journal.append_history, contents.history, contents.next_seq)
+        kept = config.history.max_events
+        self.history = History(time.time, journal.append_history, contents.history, contents.next_seq, kept)
         self.intents = Intents(self.store, journal, self.history, clock)
         self.observer = Observer(engine, self.store, time.monotonic)
         limits = config.limits

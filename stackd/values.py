@@ -1,18 +1,36 @@
-"""What a value of the configuration may be: durations, paths, exit codes.
+"""What a value of the configuration may be (durations, paths, exit codes), and how long a text may be.
 
 Law: pure; text in, value out, ValueError with what is wanted. What this module does NOT do: know the keys.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+MOST_TEXT = 4096
+"""Bytes of UTF-8 that one message, log line or shown value may have."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+
+def shortened(text: str, limit: int = MOST_TEXT) -> str:
+    """`text` in at most `limit` bytes of UTF-8; what is cut off is named by the size and the digest of the whole.
+
+    `"x" * 5000` becomes `xxx... (5000 bytes, sha256 8a5bf4a1b6aabe14)`. A lone surrogate (a file name that is not
+    UTF-8) is written as its escape, `\\udce9`: neither JSON nor SQLite can hold it.
+    """
+    if len(text) * 4 <= limit and text.isascii():
+        return text
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) <= limit:
+        return data.decode()
+    mark = f"... ({len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]})"
+    return data[: max(0, limit - len(mark))].decode("utf-8", "ignore") + mark
 
 
 def seconds(value: object) -> float:

@@ -16,6 +16,7 @@ from stackd.compose.report import REDACTED, printable, printable_words, secret_k
 from stackd.compose.scalars import go_text
 from stackd.compose.tree import Map, Node, Scalar, Seq, any_secret
 from stackd.errors import Span
+from stackd.values import shortened
 
 _WORDS = ("command", "entrypoint")
 _PAIRS = ("environment", "labels", "annotations", "sysctls")
@@ -32,7 +33,7 @@ class Description:
 
     def add(self, path: str, span: Span, value: str, *, secret: bool) -> None:
         """Note one field; a second one of the same path stands beside the first."""
-        shown = REDACTED if secret else printable(value)
+        shown = REDACTED if secret else shortened(printable(value))
         self.values[path] = f"{self.values[path]}, {shown}" if path in self.values else shown
         self.spans.setdefault(path, span)
 

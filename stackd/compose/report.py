@@ -9,9 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from stackd.compose.tree import Node, Path, Scalar, any_secret, kind
 from stackd.errors import Diagnostic, Severity, Span
+from stackd.values import shortened
 
 REDACTED = "***"
 _SECRET_KEY = re.compile(r"pass|secret|token|key|credential|dsn", re.IGNORECASE)
@@ -85,6 +87,7 @@ class Report:
         self._add(Diagnostic(code, message, span, Severity.WARNING, ".".join(path), hint))
 
     def _add(self, found: Diagnostic) -> None:
+        found = replace(found, message=shortened(found.message), hint=shortened(found.hint))
         # The same text reached by an alias or a second pass is one mistake.
         mark = (found.span, found.code, found.message)
         if mark not in self._seen:

@@ -12,6 +12,7 @@ import aiohttp
 
 from stackd.engine.library import aiodocker
 from stackd.errors import EngineError, EngineErrorKind
+from stackd.values import shortened
 
 FAILURES = (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError)
 """All that the client library lets out."""
@@ -53,7 +54,8 @@ def failure(error: BaseException, doing: str) -> EngineError:
             return error
         case aiodocker.DockerError():
             status = int(error.status)
-            return EngineError(_kind(status, error.message), f"{doing}: {error.message.strip()}", status=status)
+            text = shortened(f"{doing}: {error.message.strip()}")
+            return EngineError(_kind(status, error.message), text, status=status)
         case TimeoutError():
             return EngineError(EngineErrorKind.TIMEOUT, f"{doing}: no answer in time")
         case aiohttp.ClientError() | OSError():
@@ -64,7 +66,7 @@ def failure(error: BaseException, doing: str) -> EngineError:
 
 def refused(message: str, doing: str) -> EngineError:
     """An error that the engine put into a stream it had begun with status 200 (pull, build)."""
-    return EngineError(_kind(500, message), f"{doing}: {message.strip()}")
+    return EngineError(_kind(500, message), shortened(f"{doing}: {message.strip()}"))
 
 
 def _kind(status: int, message: str) -> EngineErrorKind:

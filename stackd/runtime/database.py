@@ -111,6 +111,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
                                  summary TEXT NOT NULL, body BLOB NOT NULL)""",
         "CREATE INDEX crashes_of ON crashes (stack, service)",
     ),
+    (  # The ledger by service instead of by stack: a crash writes what it is about. No name of a stack begins with "[".
+        """INSERT OR REPLACE INTO ledger
+               SELECT json_array(whole.key, one.key), one.value
+               FROM ledger AS whole,
+                    json_each(CASE WHEN json_valid(whole.body) THEN whole.body END, '$.services') AS one
+               WHERE substr(whole.key, 1, 1) <> '['""",
+        "DELETE FROM ledger WHERE substr(key, 1, 1) <> '['",
+    ),
 )
 """What each schema version adds to the one before; `PRAGMA user_version` counts them. Never edit one: append."""
 
@@ -122,6 +130,40 @@ class Database:
         self._path = path
         self._bounds = bounds
         self._connection: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the open file is no longer the one of that name: what is written now is gone when we end."""
+        if self._connection is None or self._file is None:
+            return False
+        try:
+            return not os.path.samestat(self._path.stat(), self._file)
+        except FileNotFoundError:
+            return True
+
+    def remake(self) -> None:
+        """After `is_lost`: copy the file that is still open to its old place, whole, and go on there.
+
+        Raises StateError when another file has that name, sqlite3.Error or OSError when it cannot be made now.
+        """
+        lost = self._require()
+        new = self._path.with_name(self._path.name + ".new")
+        new.unlink(missing_ok=True)
+        self._make(new)
+        with closing(sqlite3.connect(new, isolation_level=None)) as copy:
+            lost.backup(copy)
+        try:
+            os.link(new, self._path)  # Unlike a rename it never puts anything in the place of another's file.
+        except FileExistsError as error:
+            raise StateError(
+                f"{self._path} was replaced while stackd ran, by a file that it did not write; "
+                "restart stackd to use that one, or remove it to keep what this stackd knows"
+            ) from error
+        finally:
+            new.unlink()
+        self.close()
+        self._connect()
 
     def open(self, now: float) -> Stored:
         """Open (or make) the file, bring its schema up to date and read it all; a corrupt one is moved aside first.
@@ -218,21 +260,34 @@ class Database:
         return self._connection is not None
 
     def _open(self, now: float, aside: Path | None) -> Stored:
-        # Made here with its mode: SQLite would make it readable by all, and its log files follow it.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._path.chmod(0o600)
-        connection = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None)
+        self._make(self._path)
+        connection = self._connect()
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            _check(connection)
-            _migrate(connection, self._path)
-            self._connection = connection
             self.prune(now)
             return replace(_everything(connection), moved_aside=aside)
         except BaseException:
             self._connection = None
             connection.close()
             raise
+
+    @staticmethod
+    def _make(path: Path) -> None:
+        """Made here with its mode: SQLite would make it readable by all, and its log files follow it."""
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            _check(connection)
+            _migrate(connection, self._path)
+            self._file = self._path.stat()
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
 
     def _move_aside(self, now: float) -> Path:
         aside = self._path.with_name(f"{self._path.name}.corrupt-{int(now)}")

@@ -1,7 +1,7 @@
 """What happened, in order: kept in memory for readers and handed to the journal.
 
 Law: an entry's `seq` grows by one and is never used twice; adding never blocks; readers follow by cursor, so a slow one
-delays nobody. Callers redact; nothing secret comes in.
+delays nobody. Callers redact; nothing secret comes in. No text of an entry is longer than `values.MOST_TEXT`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.status import Happening
 from stackd.runtime.log import about
+from stackd.values import shortened
 
 log = logging.getLogger("stackd.history")
 
@@ -46,12 +47,14 @@ class History:
 
     def add(self, stack: StackName, service: ServiceName | None, type: str, message: str, **data: Fact) -> None:
         """Append one entry and wake all followers."""
-        entry = Happening(self._next, self._clock(), stack, service, type, message, tuple(data.items()))
+        message = shortened(message)
+        facts = tuple((key, shortened(value) if isinstance(value, str) else value) for key, value in data.items())
+        entry = Happening(self._next, self._clock(), stack, service, type, message, facts)
         self._next += 1
         self._entries.append(entry)
         self._keep(entry)
         with about(stack, service or ""):
-            log.info(message)
+            log.info("%s", message)
         news, self._news = self._news, asyncio.Event()
         news.set()
 

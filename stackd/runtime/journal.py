@@ -153,13 +153,17 @@ class Journal:
         self._put(Table.REQUESTS, request, None)
 
     def save_ledger(self, stack: StackName, ledger: Ledger) -> None:
-        """Keep the newest ledger of a stack (an empty one = none); one equal to the last costs nothing."""
-        if self._ledgers.get(stack, Ledger()) == ledger:
-            return
+        """Keep the newest ledger of a stack (an empty one = none); only services that differ from the last are
+        written."""
+        before = self._ledgers.get(stack, Ledger()).services
         self._ledgers[stack] = ledger
         now = self._clock()
-        kept = rows.LEDGER.dump_json(rows.shifted(ledger, now.wall - now.mono)).decode() if ledger.services else None
-        self._put(Table.LEDGER, stack, kept)
+        for name in before.keys() - ledger.services.keys():
+            self._put(Table.LEDGER, rows.ledger_key(stack, name), None)
+        for name, one in ledger.services.items():
+            if before.get(name) != one:
+                body = rows.LEDGER.dump_json(rows.shifted(one, now.wall - now.mono)).decode()
+                self._put(Table.LEDGER, rows.ledger_key(stack, name), body)
 
     def save_condemned(self, stack: StackName, condemned: Mapping[ContainerId, Condemned]) -> None:
         """Keep which containers of a stack we have sent a stop to."""
@@ -283,10 +287,10 @@ class Journal:
     def _parsed(self, stored: Stored) -> JournalContents:
         now = self._clock()
         of = rows.by_table(stored)
-        ledgers = self._each(of[Table.LEDGER], rows.LEDGER)
-        self._ledgers = {
-            StackName(k): rows.shifted(one, now.mono - now.wall, latest=now.mono) for k, one in ledgers.items()
-        }
+        kept = self._each(rows.ledger_rows(of[Table.LEDGER]), rows.LEDGER)
+        self._ledgers = rows.ledgers(
+            {key: rows.shifted(one, now.mono - now.wall, latest=now.mono) for key, one in kept.items()}
+        )
         self._condemned = {StackName(k): one for k, one in self._each(of[Table.CONDEMNED], rows.CONDEMNED).items()}
         self._revisions = {StackName(k): one for k, one in self._each(of[Table.REVISIONS], rows.REVISION).items()}
         self._meta = dict(of[Table.META])

@@ -1,7 +1,8 @@
 """Logging: one line a record, with the stack and service it is about, in the form its reader wants.
 
-Law: standard library only; secrets are taken out of every line before it is written; the journal gets its priority
-prefix (sd-daemon(3)) and no time of its own. What this module does NOT do: choose what is worth logging.
+Law: standard library only; secrets are taken out of every line, and a line that is too long is cut, before it is
+written; the journal gets its priority prefix (sd-daemon(3)) and no time of its own. What this module does NOT do:
+choose what is worth logging.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+
+from stackd.values import shortened
 
 STACK: ContextVar[str] = ContextVar("stack", default="")
 SERVICE: ContextVar[str] = ContextVar("service", default="")
@@ -77,7 +80,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as text, each line of it a line of its own kind."""
         subject = "/".join(part for part in (STACK.get(), SERVICE.get()) if part)
-        text = redacted(f"{subject}: {_message(self, record)}" if subject else _message(self, record))
+        text = _message(self, record)
+        text = f"{subject}: {text}" if subject else text
         if self._journal:
             prefix = f"<{_priority(record.levelno)}>"
             return "\n".join(prefix + line for line in text.splitlines() or [""])
@@ -95,14 +99,18 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "stack": STACK.get(),
             "service": SERVICE.get(),
-            "message": redacted(_message(self, record)),
+            "message": _message(self, record),
         }
         return json.dumps({name: value for name, value in fields.items() if value}, ensure_ascii=False)
 
 
 def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    text = record.getMessage()
-    return f"{text}\n{formatter.formatException(record.exc_info)}" if record.exc_info else text
+    """What the record says, without secrets; the message and each line of a traceback have a bounded length."""
+    text = shortened(redacted(record.getMessage()))
+    if not record.exc_info:
+        return text
+    lines = redacted(formatter.formatException(record.exc_info)).splitlines()
+    return "\n".join((text, *map(shortened, lines)))
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -10,6 +10,8 @@ import base64
 import json
 import math
 import zlib
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from pydantic import TypeAdapter
@@ -25,7 +27,8 @@ from stackd.source.revision import Revision
 
 OVERRIDE = TypeAdapter(Override)
 REQUEST = TypeAdapter(Request)
-LEDGER = TypeAdapter(Ledger)
+LEDGER = TypeAdapter(ServiceLedger)
+_LEDGER_OF_STACK = TypeAdapter(Ledger)
 CONDEMNED = TypeAdapter(dict[ContainerId, Condemned])
 REVISION = TypeAdapter(Revision)
 CRASH = TypeAdapter(Crash)
@@ -80,8 +83,35 @@ def by_table(stored: Stored) -> dict[Table, dict[str, str]]:
     return of
 
 
-def shifted(ledger: Ledger, by: float, latest: float = math.inf) -> Ledger:
-    """The ledger with its own instants moved to another clock; those of the engine stay.
+def ledger_key(stack: StackName, service: ServiceName) -> str:
+    """One service of one stack, written as SQLite's json_array() writes it (migration 3 makes such keys)."""
+    return json.dumps([stack, service], separators=(",", ":"))
+
+
+def ledger_rows(stored: Mapping[str, str]) -> dict[str, str]:
+    """The rows by service. A file that can only be read may still hold one row for each stack (schema 1 and 2)."""
+    found: dict[str, str] = {}
+    for key, body in stored.items():
+        if key.startswith("["):
+            found[key] = body
+            continue
+        with suppress(ValueError):  # What cannot be read of a ledger is forgotten: it may only delay or forbid.
+            for name, one in _LEDGER_OF_STACK.validate_json(body).services.items():
+                found[ledger_key(StackName(key), name)] = LEDGER.dump_json(one).decode()
+    return found
+
+
+def ledgers(services: Mapping[str, ServiceLedger]) -> dict[StackName, Ledger]:
+    """The ledger of each stack, from those of its services by `ledger_key`."""
+    found: dict[StackName, dict[ServiceName, ServiceLedger]] = {}
+    for key, one in services.items():
+        stack, service = json.loads(key)
+        found.setdefault(StackName(stack), {})[ServiceName(service)] = one
+    return {stack: Ledger(of) for stack, of in found.items()}
+
+
+def shifted(service: ServiceLedger, by: float, latest: float = math.inf) -> ServiceLedger:
+    """The memory of a service with its own instants moved to another clock; those of the engine stay.
 
     None comes to lie after `latest`: a clock set back while we were away must not stretch a delay past its maximum.
     """
@@ -89,17 +119,14 @@ def shifted(ledger: Ledger, by: float, latest: float = math.inf) -> Ledger:
     def at(instant: float) -> float:
         return min(instant + by, latest)
 
-    def one(service: ServiceLedger) -> ServiceLedger:
-        return replace(
-            service,
-            deaths=tuple(replace(death, seen_at=at(death.seen_at)) for death in service.deaths),
-            health_restarts=tuple((run, at(when)) for run, when in service.health_restarts),
-            stable_since=at(service.stable_since) if service.stable else 0.0,
-            sick_since=at(service.sick_since) if service.sick else 0.0,
-            usurped=tuple((container, at(when)) for container, when in service.usurped),
-        )
-
-    return Ledger({name: one(service) for name, service in ledger.services.items()})
+    return replace(
+        service,
+        deaths=tuple(replace(death, seen_at=at(death.seen_at)) for death in service.deaths),
+        health_restarts=tuple((run, at(when)) for run, when in service.health_restarts),
+        stable_since=at(service.stable_since) if service.stable else 0.0,
+        sick_since=at(service.sick_since) if service.sick else 0.0,
+        usurped=tuple((container, at(when)) for container, when in service.usurped),
+    )
 
 
 def happening(row: HistoryRow) -> Happening:

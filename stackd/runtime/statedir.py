@@ -28,7 +28,13 @@ class StateDir:
     lock: int | None = None
 
     def secure(self) -> None:
-        """Make sure that it is ours, before anything is written. Raises OSError or StateError as long as it is not."""
+        """Make sure that it is there and ours, before anything is written.
+
+        A directory or a lock file that was removed meanwhile is made again. Raises OSError or StateError as long as it
+        cannot be, or another daemon has made it.
+        """
+        if self.lock is not None and not _same_file(self.path / "lock", self.lock):
+            self.close()
         if self.lock is None:
             try:
                 found = open_state_dir(self.path)
@@ -45,6 +51,14 @@ class StateDir:
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None
+
+
+def _same_file(path: Path, fd: int) -> bool:
+    """Whether `path` still names the file that is open as `fd`."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except OSError:
+        return False
 
 
 def open_state_dir(path: Path) -> StateDir:

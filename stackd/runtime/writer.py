@@ -2,7 +2,8 @@
 
 Law: what is put is held in memory at once and stays `dirty` until a transaction has taken it, so a database that is
 locked, read-only, full, stalled or broken loses nothing but time; after a corrupt file everything held is written anew.
-A file that can only be read is read. No error leaves the thread: it becomes `problem`; memory stays bounded meanwhile.
+A file that can only be read is read; one that is removed while it is open is made again with all that it held. No
+error leaves the thread: it becomes `problem`; memory stays bounded meanwhile.
 What this module does NOT do: know what the texts mean.
 """
 
@@ -29,6 +30,8 @@ STALLED = 5.0
 """Seconds after which a call that has not returned is called stalled."""
 PENDING_EVIDENCE = 32
 """Crashes whose evidence is held while it cannot be written; of older ones the summary is."""
+LOOK = 10.0
+"""Seconds after which a database with nothing to write looks whether its directory and file are still there."""
 _SLOWEST_RETRY = 30.0
 _PRUNE_EVERY = 300.0
 
@@ -39,8 +42,8 @@ class Writer:
     def __init__(
         self, path: Path, bounds: Bounds, wall: Callable[[], float], secure: Callable[[], None] = lambda: None
     ) -> None:
-        """`wall` gives the wall clock in seconds. `secure` is called before the file is opened: it raises OSError or
-        StateError as long as nothing may be written there."""
+        """`wall` gives the wall clock in seconds. `secure` is called before the file is opened, and before each write:
+        it raises OSError or StateError as long as nothing may be written there."""
         self._database = Database(path, bounds)
         self._bounds = bounds
         self._wall = wall
@@ -219,9 +222,10 @@ class Writer:
     def _wait(self) -> tuple[bool, list[Future[bool]], list[tuple[int, Future[bytes | None]]]]:
         """Sleep until there is something to do; whether it is the last time, who waits for it, what is to be read."""
         with self._changed:
+            look = time.monotonic() + LOOK
             while not (self._waiting or self._reads or self._closing):
-                rest = None if self._due is None else self._due - time.monotonic()
-                if rest is not None and rest <= 0:
+                rest = (look if self._due is None else self._due) - time.monotonic()
+                if rest <= 0:
                     break
                 self._changed.wait(rest)
             waiting, self._waiting = self._waiting, []
@@ -260,10 +264,13 @@ class Writer:
                 del self._crashes[row.id]
 
     def _commit(self, database: Database, batch: Batch, *, durable: bool) -> None:
+        self._secure()
+        if database.is_lost:
+            database.remake()
+            log.error("the database was removed while stackd ran; it is made again, and holds all that it held")
         if not database.is_open:
             with self._changed:
                 self._dirty |= batch.rows.keys()
-            self._secure()
             stored = database.open(self._wall())
             self._adopt(stored)
             if self._unread:
@@ -271,6 +278,8 @@ class Writer:
                 self._late.set_result(stored)
             with self._changed:
                 self._dirty -= batch.rows.keys()
+        if batch == Batch():
+            return
         try:
             database.commit(batch, durable=durable)
         except sqlite3.DatabaseError as error:

@@ -7,18 +7,21 @@ import os
 import signal
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stackd.errors import StateError
 from stackd.model.evidence import Condemned
-from stackd.model.ids import ContainerId, OperationId
+from stackd.model.ids import ContainerId, OperationId, ServiceName
 from stackd.model.override import OverrideKind, Request, Verb
 from stackd.model.plan import Why
-from stackd.model.view import Ledger
+from stackd.model.view import Ledger, Now
 from stackd.runtime import database as database_module
+from stackd.runtime import rows
 from stackd.runtime.database import MIGRATIONS, Batch, Bounds, Database, Table
+from stackd.runtime.history import History
 from stackd.runtime.journal import SEQ_GAP, Journal, JournalContents
 from stackd.source.revision import Revision, encoded
 from tests.unit.journal.world import (
@@ -325,3 +328,41 @@ async def test_kill_9_of_the_writer_loses_no_acknowledged_override(tmp_path: Pat
     assert await process.wait() == -signal.SIGKILL
     kept = {one.stack for one in (await read(tmp_path)).overrides}
     assert {f"s{number}" for number in acknowledged} <= kept
+
+
+async def test_a_ledger_is_written_by_service_and_only_what_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    commit = Database.commit
+
+    def spied(database: Database, batch: Batch, *, durable: bool) -> None:
+        written.extend(key for (table, key) in batch.rows if table is Table.LEDGER)
+        commit(database, batch, durable=durable)
+
+    monkeypatch.setattr(Database, "commit", spied)
+    names = [ServiceName(f"s{number}") for number in range(10)]
+    of, clock = ledger(90.0).services[WEB], Clock()
+    async with opened(tmp_path, clock) as (journal, _):
+        journal.save_ledger(BLOG, Ledger(dict.fromkeys(names, of)))
+        assert await journal.flush(5)
+        assert sorted(written) == [rows.ledger_key(BLOG, name) for name in names]
+        written.clear()
+        clock.now = Now(101.0, 10_001.5)  # the wall clock was set by half a second
+        crashed = Ledger({**dict.fromkeys(names, of), names[3]: replace(of, attempts=1)})
+        journal.save_ledger(BLOG, crashed)
+        journal.save_ledger(BLOG, crashed)
+        assert await journal.flush(5)
+        assert written == [rows.ledger_key(BLOG, names[3])]
+        journal.save_ledger(BLOG, Ledger({names[3]: of}))
+    assert (await read(tmp_path, clock)).ledgers == {BLOG: Ledger({names[3]: of})}
+
+
+async def test_a_text_that_is_no_utf_8_stops_neither_the_history_nor_an_override(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (journal, contents):
+        history = History(lambda: 10_000.0, journal.append_history, contents.history, contents.next_seq)
+        history.add(BLOG, None, "definition.error", "/srv/caf\udce9/compose.yaml:1:1: error", file="caf\udce9")
+        assert await journal.put_override(override())
+        assert journal.problem == ""
+    (kept,) = (await read(tmp_path)).history
+    assert (kept.message, kept.data) == ("/srv/caf\\udce9/compose.yaml:1:1: error", (("file", "caf\\udce9"),))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stackd.runtime.log import JsonFormatter, TextFormatter, about, in_journal, redacted
+from stackd.values import MOST_TEXT
 
 
 def record(text: str, level: int = logging.INFO, *, error: bool = False) -> logging.LogRecord:
@@ -78,3 +79,19 @@ def test_the_journal_is_known_by_device_and_inode(tmp_path: Path) -> None:
         assert in_journal({"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}, file.fileno())
         assert not in_journal({"JOURNAL_STREAM": "1:2"}, file.fileno())
         assert not in_journal({}, file.fileno())
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter(journal=False), TextFormatter(journal=True)])
+def test_a_message_and_each_line_of_a_traceback_have_a_bounded_length(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError("y" * 1_000_000)
+    except ValueError:
+        found = logging.LogRecord("stackd.x", logging.ERROR, __file__, 1, "x" * 7_000_000, None, sys.exc_info())
+    line = formatter.format(found)
+    assert len(line) < 4 * MOST_TEXT
+    assert "(7000000 bytes, sha256 " in line
+
+
+def test_a_secret_at_the_place_where_a_message_is_cut_is_not_shown_in_part() -> None:
+    text = "a" * (MOST_TEXT - 200) + ' {"db_password": "' + "hunter2" * 1000 + '"}'
+    assert "hunter2" not in TextFormatter(journal=False).format(record(text))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stackd.model.ids import ServiceName
 from stackd.runtime import database as database_module
 from stackd.runtime import rows
 from stackd.runtime.database import MIGRATIONS
@@ -80,7 +81,7 @@ async def test_a_migration_that_dies_half_way_leaves_the_old_version_as_it_was(
 ) -> None:
     first_version(tmp_path)
     with monkeypatch.context() as patch:
-        broken = (MIGRATIONS[0], (*MIGRATIONS[1], "CREATE TABLE overrides (twice TEXT)"))
+        broken = (MIGRATIONS[0], (*MIGRATIONS[1], "CREATE TABLE overrides (twice TEXT)"), *MIGRATIONS[2:])
         patch.setattr(database_module, "MIGRATIONS", broken)
         async with opened(tmp_path) as (journal, contents):
             assert contents.overrides == (override(),), "what can be read is in force all the same"
@@ -104,3 +105,24 @@ def test_the_first_migration_is_what_was_released() -> None:
     made.close()
     released.close()
     assert found[0] == found[1]
+
+
+async def test_a_ledger_of_a_whole_stack_becomes_one_row_for_each_service(tmp_path: Path) -> None:
+    first_version(tmp_path)
+    with outsider(tmp_path) as old:
+        services = '{"services":{"web":{"deaths":[' + DEATH + ']},"db":{"attempts":3}}}'
+        old.execute("UPDATE ledger SET body = ?", (services,))
+        old.execute("INSERT INTO ledger VALUES ('broken', 'no JSON')")
+    old.close()
+    contents = await read(tmp_path)
+    assert {name: one.attempts for name, one in contents.ledgers[BLOG].services.items()} == {"db": 3, WEB: 0}
+    with outsider(tmp_path) as new:
+        keys = [key for (key,) in new.execute("SELECT key FROM ledger ORDER BY key")]
+    new.close()
+    assert keys == [rows.ledger_key(BLOG, ServiceName("db")), rows.ledger_key(BLOG, WEB)]
+
+
+def test_a_ledger_of_an_earlier_version_that_can_only_be_read_is_read() -> None:
+    stored = {"blog": '{"services":{"web":{"attempts":2}}}', '["blog","db"]': '{"attempts":1}', "x": "no JSON"}
+    found = {key: rows.LEDGER.validate_json(body) for key, body in rows.ledger_rows(stored).items()}
+    assert {name: one.attempts for name, one in rows.ledgers(found)[BLOG].services.items()} == {"db": 1, WEB: 2}

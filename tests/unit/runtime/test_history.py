@@ -1,0 +1,58 @@
+"""The history in memory: how long an entry may be, and how many there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackd.compose.describe import Description
+from stackd.compose.report import Report
+from stackd.engine.failures import refused
+from stackd.errors import Span
+from stackd.model.ids import StackName
+from stackd.model.status import Happening
+from stackd.runtime.history import History
+from stackd.values import MOST_TEXT, shortened
+from tests.fake.engine import FakeEngine
+from tests.unit.runtime.whole import whole
+
+BLOG, SPAN = StackName("blog"), Span("compose.yaml", 1, 1)
+LONG = "é" * 4_000_000
+MARK = " bytes, sha256 "
+
+
+def test_the_texts_of_an_entry_have_a_bounded_length() -> None:
+    kept: list[Happening] = []
+    History(lambda: 0.0, kept.append, (), 1).add(BLOG, None, "service.changed", LONG, after=LONG, number=7)
+    data = dict(kept[0].data)
+    for text in (kept[0].message, str(data["after"])):
+        assert MARK in text
+        assert len(text.encode()) <= MOST_TEXT
+    assert data["number"] == 7
+
+
+def test_what_the_engine_and_a_file_give_has_a_bounded_length_wherever_it_goes() -> None:
+    report, description = Report(), Description()
+    report.error("bad-value", LONG, SPAN, hint=LONG)
+    description.add("command", SPAN, LONG, secret=False)
+    (found,) = report.all()
+    for text in (found.message, found.hint, description.values["command"], refused(LONG, "pull web:1").message):
+        assert MARK in text
+        assert len(text.encode()) <= MOST_TEXT
+
+
+@pytest.mark.parametrize("text", ["", "short", "é" * (MOST_TEXT // 2), "x" * MOST_TEXT])
+def test_a_text_that_fits_stays_as_it_is(text: str) -> None:
+    assert shortened(text) == text
+
+
+def test_two_long_texts_that_differ_at_their_end_still_differ() -> None:
+    assert shortened("x" * 9000 + "a") != shortened("x" * 9000 + "b")
+
+
+async def test_the_history_in_memory_obeys_max_events(tmp_path: Path) -> None:
+    async with whole(tmp_path, FakeEngine(), history={"max_events": 100}) as daemon:
+        for number in range(300):
+            daemon.history.add(BLOG, None, "service.state", f"entry {number}")
+        assert daemon.history.last_seq - daemon.history.oldest_seq == 99
