@@ -23,7 +23,8 @@ from stackd.runtime.control import LogQuery, ServiceLog
 from stackd.runtime.store import Store
 
 _BUFFER = 256
-"""Lines read ahead of the reader, over all containers."""
+_BUFFER_BYTES = 1024 * 1024
+"""Lines, and characters of them, that are read ahead of the reader, over all containers."""
 _OVERLAP = 256
 """Lines read once more when a container's log is followed anew: so far behind its place a line may be written."""
 
@@ -38,13 +39,47 @@ async def follow_logs(
             found = [await _opened(engine, one, query, streams) for one in _containers(store, stack, query)]
             yield _merged([log for log in found if log is not None])
         return
-    lines: asyncio.Queue[ServiceLog] = asyncio.Queue(_BUFFER)
+    lines = Ahead()
     following = asyncio.create_task(_follow(engine, store, stack, query, lines), name=f"logs {stack}")
     try:
         yield _queued(lines, following)
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+class Ahead:
+    """Lines read ahead of their reader; who puts one waits while there are _BUFFER, or _BUFFER_BYTES of them."""
+
+    def __init__(self) -> None:
+        self._lines: deque[ServiceLog] = deque()
+        self._size = 0
+        self._changed = asyncio.Condition()
+
+    @property
+    def size(self) -> int:
+        """How many characters wait to be read."""
+        return self._size
+
+    async def put(self, line: ServiceLog) -> None:
+        """Add a line once there is room; into an empty queue always."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._has_room(len(line.line.text)))
+            self._lines.append(line)
+            self._size += len(line.line.text)
+            self._changed.notify_all()
+
+    async def get(self) -> ServiceLog:
+        """The oldest line, once there is one."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: bool(self._lines))
+            line = self._lines.popleft()
+            self._size -= len(line.line.text)
+            self._changed.notify_all()
+            return line
+
+    def _has_room(self, more: int) -> bool:
+        return not self._lines or (len(self._lines) < _BUFFER and self._size + more <= _BUFFER_BYTES)
 
 
 def _containers(store: Store, stack: StackName, query: LogQuery) -> list[ObservedContainer]:
@@ -92,7 +127,7 @@ async def _merged(logs: list[_Past]) -> AsyncIterator[ServiceLog]:
         heapq.heapreplace(heap, (following.at, index, log))
 
 
-async def _queued(lines: asyncio.Queue[ServiceLog], following: asyncio.Task[None]) -> AsyncIterator[ServiceLog]:
+async def _queued(lines: Ahead, following: asyncio.Task[None]) -> AsyncIterator[ServiceLog]:
     while True:
         line = asyncio.ensure_future(lines.get())
         try:
@@ -121,9 +156,7 @@ class _Told:
             self.since = max(self.since, self.recent.popleft() + 1)
 
 
-async def _follow(
-    engine: Engine, store: Store, stack: StackName, query: LogQuery, lines: asyncio.Queue[ServiceLog]
-) -> None:
+async def _follow(engine: Engine, store: Store, stack: StackName, query: LogQuery, lines: Ahead) -> None:
     """One reader per live container; a container that runs anew, or is new, gets a new one where the last one ended."""
     told: dict[ContainerId, _Told] = {}
     first = {container.id for container in _containers(store, stack, query)}
@@ -149,9 +182,7 @@ async def _follow(
         await asyncio.gather(*readers.values(), return_exceptions=True)
 
 
-async def _read(
-    engine: Engine, container: ObservedContainer, tail: int | None, told: _Told, lines: asyncio.Queue[ServiceLog]
-) -> None:
+async def _read(engine: Engine, container: ObservedContainer, tail: int | None, told: _Told, lines: Ahead) -> None:
     again = Counter(told.recent)
     try:
         async with engine.logs(container.id, tail=tail, since=told.since, follow=True) as stream:

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from stackd.engine.base import LogLine
+from stackd.engine.logs import CUT, LONGEST_LINE
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId
 from tests.contract.programs import Program, shell
@@ -103,3 +104,16 @@ async def test_events_left_in_the_middle_do_not_disturb_the_next_reader(world: W
             container = await world.create()
             await seen.until(lambda container=container: bool(seen.words(container)))  # type: ignore[misc]
         await world.engine.remove_container(container, volumes=True)
+
+
+@pytest.mark.parametrize("fill", ["x", "\\r"])
+async def test_a_line_without_an_end_comes_in_parts(world: World, fill: str) -> None:
+    """300,000 characters, and none of them a newline."""
+    script = f"head -c 300000 /dev/zero | tr '\\0' '{fill}'; trap 'exit 0' TERM; while :; do sleep 0.05; done"
+    container = await world.run("endless", Program(shell(script)))
+    if isinstance(world, FakeWorld):
+        world.fake.say(container, fill.replace("\\r", "\r") * 300_000)
+    async with asyncio.timeout(20), world.engine.logs(container, tail=None, since=0, follow=True) as lines:
+        parts = [await anext(lines) for _ in range(3)]
+    assert [len(part.text) for part in parts] == [LONGEST_LINE + len(CUT)] * 3
+    assert all(part.text.endswith(CUT.decode()) for part in parts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from stackd.engine.logs import Splitter
 from stackd.errors import EngineErrorKind
 from stackd.model.evidence import EventKind
 from stackd.model.observed import ContainerState, Health
@@ -129,7 +130,9 @@ class Power(Machine):
     def say(self, which: str, text: str, stream: str = "stdout") -> None:
         """The process prints a line."""
         container = self.find(which)
-        container.log.append((round(self.wall() * 1e9), stream, text))
+        stamp = b"2024-05-01T10:00:00.000000001Z "
+        for line in Splitter(container.id, tty=True).feed(stamp + text.encode() + b"\n"):
+            container.log.append((round(self.wall() * 1e9), stream, line.text))
         container.grown.set()
 
     # People, with the engine's command line

@@ -17,7 +17,7 @@ from stackd.engine.build import BuildRequest, buildx_command, classic_params
 from stackd.engine.context import Ignore, pack
 from stackd.engine.credentials import Reference, parse_reference, registry_auth
 from stackd.engine.locate import locate
-from stackd.engine.logs import Splitter
+from stackd.engine.logs import CUT, LONGEST_LINE, Splitter
 from stackd.errors import ConfigError, EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId
 from stackd.model.spec import BuildSpec
@@ -84,6 +84,54 @@ def test_a_last_line_without_an_end_comes_with_the_streams_end() -> None:
 def test_bytes_that_are_no_text_are_replaced() -> None:
     (line,) = Splitter(WEB, tty=False).feed(frame(1, STAMP + b"\xff!\n"))
     assert line.text == "�!"
+
+
+@pytest.mark.parametrize("tty", [True, False])
+@pytest.mark.parametrize("fill", [b"x", b"\r"])
+def test_a_line_that_never_ends_comes_in_parts_and_no_more_than_one_is_held(tty: bool, fill: bytes) -> None:
+    splitter, chunk = Splitter(WEB, tty=tty), fill * 16384
+    lines = list(splitter.feed(STAMP if tty else b""))
+    for _ in range(1024):
+        lines += splitter.feed(chunk if tty else frame(1, STAMP + chunk))
+        assert splitter.held <= LONGEST_LINE + len(chunk)
+    assert len(lines) == 255
+    assert {line.text for line in lines} == {(fill * LONGEST_LINE + CUT).decode()}
+    assert {line.at for line in lines} == {1_714_557_600_000_000_001}
+
+
+def test_the_parts_of_a_long_line_are_the_whole_line() -> None:
+    text = "é" * LONGEST_LINE
+    splitter = Splitter(WEB, tty=False)
+    lines = list(splitter.feed(frame(1, STAMP + b"x" + text.encode() + b"\r\n") + frame(1, STAMP + b"next\n")))
+    assert "".join(line.text.removesuffix(CUT.decode()) for line in lines[:-1]) == "x" + text
+    assert [line.text.endswith(CUT.decode()) for line in lines] == [True, True, False, False]
+
+
+def test_a_part_has_the_time_of_the_frame_in_which_it_begins() -> None:
+    splitter = Splitter(WEB, tty=False)
+    later = STAMP.replace(b"1Z", b"9Z")
+    first = list(splitter.feed(frame(1, STAMP + b"x" * LONGEST_LINE) + frame(1, later + b"yyyyy\n")))
+    assert [line.at % 10 for line in first] == [1, 9]
+
+
+def test_a_line_as_long_as_may_be_is_not_cut() -> None:
+    (line,) = Splitter(WEB, tty=True).feed(STAMP + b"x" * LONGEST_LINE + b"\r\n")
+    assert line.text == "x" * LONGEST_LINE
+
+
+def test_a_frame_that_claims_to_be_huge_is_taken_as_it_comes() -> None:
+    splitter = Splitter(WEB, tty=False)
+    list(splitter.feed(bytes([1, 0, 0, 0]) + b"\xff\xff\xff\xff" + STAMP))
+    lines = [line for _ in range(64) for line in splitter.feed(b"z" * LONGEST_LINE)]
+    assert len(lines) == 63
+    assert splitter.held <= 2 * LONGEST_LINE
+
+
+def test_what_should_be_a_timestamp_and_never_ends_is_not_kept() -> None:
+    splitter = Splitter(WEB, tty=True)
+    for _ in range(64):
+        list(splitter.feed(b"z" * LONGEST_LINE))
+        assert splitter.held <= 2 * LONGEST_LINE
 
 
 def test_a_terminals_lines_have_no_frames() -> None:

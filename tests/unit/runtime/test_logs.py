@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from stackd.engine.base import LogLine
 from stackd.errors import RequestError
+from stackd.model.ids import ContainerId, ServiceName
 from stackd.runtime import logs
-from stackd.runtime.control import LogQuery
+from stackd.runtime.control import LogQuery, ServiceLog
+from stackd.runtime.logs import Ahead
 from tests.fake import Fault, FaultKind
 from tests.fake.engine import FakeEngine
 from tests.unit.core.dsl import service
@@ -74,3 +77,31 @@ async def test_what_was_told_or_was_not_wanted_is_not_told_when_a_log_is_followe
             await until(lambda: len([call for call in engine.calls if call.method == "logs"]) > 1)
             engine.say("app-web-1", "anew")
             assert (await anext(told)).line.text == "anew"
+
+
+def line(size: int) -> ServiceLog:
+    return ServiceLog(ServiceName("web"), 1, LogLine(ContainerId("c1"), "stdout", "x" * size, 1))
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1, 256), (64 * 1024, 16), (5_000_000, 1)])
+async def test_no_more_is_read_ahead_of_a_slow_reader_than_a_bound_of_lines_and_of_text(size: int, fits: int) -> None:
+    ahead = Ahead()
+    for _ in range(fits):
+        await ahead.put(line(size))
+    one_more = asyncio.ensure_future(ahead.put(line(size)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not one_more.done()
+    assert ahead.size == fits * size
+    assert await ahead.get() == line(size)
+    await one_more
+    assert ahead.size == fits * size
+
+
+async def test_a_reader_that_gives_up_takes_no_line_with_it() -> None:
+    ahead = Ahead()
+    waiting = asyncio.ensure_future(ahead.get())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await ahead.put(line(1))
+    assert await ahead.get() == line(1)
