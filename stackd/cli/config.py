@@ -33,6 +33,7 @@ _LISTS = ("services", "volumes", "networks", "models", "profiles", "images", "va
 _UNFILTERED = frozenset(("services", "volumes", "networks", "models", "hash"))
 """What is printed of the whole project, whatever services are named."""
 _NEEDS_REGISTRY = ("resolve-image-digests", "lock-image-digests")
+_TABLE = ("table", "pretty")
 _COLUMN, _GAP = 20, 3
 
 
@@ -85,6 +86,16 @@ class _Config(click.Command):
         super().__init__("config", params=params, callback=_config, help=text)
         params[0].shell_complete = complete_stack  # type: ignore[method-assign,assignment]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As every command does it; under docker compose's codes a wrong command line is a failure like any other."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as wrong:
+            if any(word == "--shell-env" or word.startswith(("-f", "--file")) for word in given):
+                wrong.exit_code = Exit.FAILED
+            raise
+
 
 def _config(**given: object) -> None:
     flags = {name.replace("_", "-") for name, value in given.items() if value is True}
@@ -112,13 +123,23 @@ def _view(given: dict[str, object], flags: set[str]) -> _View:
     rest = next((name for name in _LISTS[4:] if name in flags), "")
     hashed = str(given["hashed"])
     what = first or ("hash" if hashed else rest)
-    style = "json" if given["as_json"] else str(given["style"] or "")
-    if not what and style not in ("", "yaml", "json"):
-        raise Stop(Exit.FAILED, f'unsupported format "{style}"; there are yaml and json')
+    style = _style("json" if given["as_json"] else str(given["style"] or ""), what)
     wanted = () if hashed in ("", "*") else tuple(hashed.split(","))
     output = given["output"]
     raw = "no-interpolate" in flags
     return _View(what, style, wanted, raw, "quiet" in flags, str(output) if output else None)
+
+
+def _style(asked: str, what: str) -> str:
+    """The format in which the project, or the table of variables, is printed; lists have only one."""
+    if what == "variables":
+        word = asked.lower()
+        if word not in ("", *_TABLE, "json") and asked != "yaml":
+            raise Stop(Exit.FAILED, f'unsupported format "{asked}" of variables; there are table, yaml and json')
+        return "" if word in _TABLE else word
+    if not what and asked not in ("", "yaml", "json"):
+        raise Stop(Exit.FAILED, f'unsupported format "{asked}"; there are yaml and json')
+    return asked
 
 
 def _asked(given: dict[str, object], flags: set[str]) -> Asked:
@@ -166,11 +187,23 @@ def _text(found: Resolved, view: _View) -> str:
             as_json = view.style == "json"
             if view.raw:
                 return canonical.raw_json(found) if as_json else canonical.raw_yaml(found)
-            return canonical.json_of(found) if as_json else canonical.yaml_of(found)
+            if not as_json:
+                return canonical.yaml_of(found)
+            _writable(found)
+            return canonical.json_of(found)
         case "variables":
             return _variables(found, view.style)
         case _:
             return "".join(f"{line}\n" for line in _lines(found, view))
+
+
+def _writable(found: Resolved, names: Iterable[str] | None = None) -> None:
+    """Refuse what JSON cannot hold, as docker compose does. Raises `Stop`."""
+    from stackd.compose import listing
+
+    path = listing.unwritable(found, names)
+    if path:
+        raise Stop(Exit.FAILED, f"{path} is no number that JSON can hold, so it can be neither printed so nor hashed")
 
 
 def _lines(found: Resolved, view: _View) -> Iterable[str]:
@@ -186,6 +219,7 @@ def _lines(found: Resolved, view: _View) -> Iterable[str]:
             for name in view.hashed:
                 if name not in hashes:
                     raise Stop(Exit.FAILED, f"no such service: {name}")
+            _writable(found, view.hashed or hashes)
             return [f"{name} {hashes[name]}" for name in sorted(view.hashed or hashes)]
         case "profiles":
             return sorted(found.profiles)

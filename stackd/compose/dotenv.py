@@ -18,13 +18,20 @@ from stackd.compose.report import Report
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.errors import Span
 
-_EXPORT = re.compile(r"export\s+")
+_EXPORT = re.compile(r"export(?=[\t\n\f\r ])")
 _ESCAPE = re.compile(r"\\(?:[abcfnrtv$\"\\]|0\d{0,3})")
 _PLAIN_ESCAPES = {"\\a": "\a", "\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r", "\\t": "\t", "\\v": "\v",
                   '\\"': '"', "\\\\": "\\", "\\$": "$$"}  # fmt: skip
 _BLANKS = "\t\v\f\r \x85\xa0"
-
-
+_SPACES = (
+    "\n"
+    + _BLANKS
+    + "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+"""Go's blanks, within a line and altogether; Python has others."""
+NAMELESS = ""
+"""The name of what ends a file as a bare name without a line break: docker compose takes it for a value."""
+NAMELESS_HINT = "write NAME=VALUE; a name alone that ends a file needs a line break behind it"
 _STRAY_BYTE = re.compile("[\udc80-\udcff]")
 _REPLACED = "\ufffd"
 _GIVEN = 10_000_000
@@ -129,7 +136,7 @@ class _Reader:
         """Where the next statement begins, past blanks and comments."""
         text = self._text
         while at < len(text):
-            if text[at].isspace():
+            if text[at] in _SPACES:
                 at += 1
             elif text[at] == "#":
                 end = text.find("\n", at)
@@ -141,7 +148,9 @@ class _Reader:
     def _name(self, at: int) -> tuple[str, int, bool]:
         """The name at `at`, where its value begins, and whether it is a bare name."""
         exported = _EXPORT.match(self._text, at)
-        start = exported.end() if exported else at
+        start = self._past_blanks(exported.end()) if exported else at
+        if start == len(self._text):
+            raise _Broken("no name follows the word export", at)
         end = start
         while end < len(self._text):
             char = self._text[end]
@@ -150,11 +159,14 @@ class _Reader:
             if not (char in _BLANKS or char in "_.-[]" or char.isalpha() or char.isnumeric()):
                 raise _Broken(f'"{char}" cannot be part of a name; a line is NAME=VALUE', end)
             end += 1
-        bare = end >= len(self._text) or self._text[end] == "\n"
-        after = end + 1
-        while after < len(self._text) and self._text[after] in _BLANKS:
-            after += 1
-        return self._text[start:end].rstrip(), min(after, len(self._text)), bare
+        if end == len(self._text):
+            return NAMELESS, start, False
+        return self._text[start:end].rstrip(_SPACES), self._past_blanks(end + 1), self._text[end] == "\n"
+
+    def _past_blanks(self, at: int) -> int:
+        while at < len(self._text) and self._text[at] in _BLANKS:
+            at += 1
+        return at
 
     def _value(self, at: int) -> tuple[str, bool, int]:
         quote = self._text[at : at + 1]
@@ -162,7 +174,7 @@ class _Reader:
             return self._quoted(at, quote)
         end = self._text.find("\n", at)
         end = len(self._text) if end < 0 else end
-        raw = self._text[at:end].split(" #", 1)[0].rstrip()
+        raw = self._text[at:end].split(" #", 1)[0].rstrip(_SPACES)
         value, secret = self._expanded(raw, at)
         return value, secret, min(end + 1, len(self._text))
 

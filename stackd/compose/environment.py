@@ -90,6 +90,10 @@ def resolve_environment(
         merged: dict[str, Node] = {name: Scalar(held.value, held.span, held.secret) for name, held in found.items()}
         keys = {name: held.span for name, held in found.items()}
         own = Map({**merged, **own.entries}, own.span, {**keys, **own.keys})
+    if dotenv.NAMELESS in own.entries:
+        message = "this is a value without a name, which no engine takes as a variable"
+        span = own.key_span(dotenv.NAMELESS)
+        reader.report.refused("bad-name", message, span, (*pointer, "environment"), dotenv.NAMELESS_HINT)
     if own.entries:
         service.entries["environment"] = own
     service.drop("env_file")

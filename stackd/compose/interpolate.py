@@ -9,6 +9,7 @@ What this module does NOT do: validate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from stackd.compose.report import Report, quote, secret_key
 from stackd.compose.schema import named
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, matches
+from stackd.compose.units import float32
 
 _TRUE, _FALSE = frozenset(("true", "y", "yes", "on")), frozenset(("false", "n", "no", "off"))
 
@@ -53,13 +55,23 @@ def _to_float(text: str) -> float | None:
         return None
 
 
+def _to_float32(text: str) -> float | None:
+    number = _to_float(text)
+    return None if number is None or math.isinf(float32(number)) > math.isinf(number) else number
+
+
 def to_bool(text: str) -> bool | None:
     """The boolean that `text` means (YAML 1.1 words included), None when it means none."""
     word = text.lower()
     return True if word in _TRUE else False if word in _FALSE else None
 
 
-_WANTED: dict[_Cast, str] = {_to_int: "a whole number", _to_float: "a number", to_bool: "true or false"}
+_WANTED: dict[_Cast, str] = {
+    _to_int: "a whole number",
+    _to_float: "a number",
+    _to_float32: "a number",
+    to_bool: "true or false",
+}
 
 _SERVICE_CASTS: dict[_Cast, tuple[str, ...]] = {
     _to_int: (
@@ -69,8 +81,9 @@ _SERVICE_CASTS: dict[_Cast, tuple[str, ...]] = {
         "deploy.placement.max_replicas_per_node", "healthcheck.retries", "ports.*.target",
         "ulimits.*", "ulimits.*.hard", "ulimits.*.soft",
     ),
+    _to_float32: ("cpus",),
     _to_float: (
-        "cpus", "cpu_percent", "deploy.update_config.max_failure_ratio", "deploy.rollback_config.max_failure_ratio",
+        "cpu_percent", "deploy.update_config.max_failure_ratio", "deploy.rollback_config.max_failure_ratio",
     ),
     to_bool: (
         "init", "depends_on.*.required", "depends_on.*.restart", "healthcheck.disable", "oom_kill_disable",

@@ -30,6 +30,9 @@ def resolve_labels(service: Map, reader: Reader, secret_file: Path | None) -> No
             continue
         earlier = {name: held.value for name, held in found.items()}
         read = dotenv.parse(data, str(path), Variables(earlier), reader.report)
+        if dotenv.NAMELESS in read:
+            message, span = "this becomes a label without a name", read[dotenv.NAMELESS].span
+            reader.report.warning("bad-name", message, span, hint=dotenv.NAMELESS_HINT)
         hidden = path == secret_file
         found.update({name: dotenv.EnvValue(one.value, one.span, one.secret or hidden) for name, one in read.items()})
     if not found:

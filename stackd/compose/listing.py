@@ -6,10 +6,13 @@ What this module does NOT do: print.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator
+
 from stackd.compose.hash import dialects, digest
 from stackd.compose.load import Resolved, values
 from stackd.compose.normalise import items, services, text
-from stackd.compose.tree import Map
+from stackd.compose.tree import Json, Map
 
 
 def _active(found: Resolved) -> dict[str, Map]:
@@ -55,6 +58,32 @@ def hashes(found: Resolved) -> dict[str, str]:
         for name, fields in (table.items() if isinstance(table, dict) else ())
         if isinstance(fields, dict)
     }
+
+
+def unwritable(found: Resolved, only: Iterable[str] | None = None) -> str:
+    """The place of a number that is infinite or none, which JSON has no word for: `services.web.cpus`; "" = none.
+
+    `only`: of these services, else of all that is printed.
+    """
+    shown = values(found)
+    table = shown["services"]
+    if only is not None and isinstance(table, dict):
+        shown = {"services": {name: table[name] for name in only if name in table}}
+    return next((path for path, number in _numbers(shown, "") if not math.isfinite(number)), "")
+
+
+def _numbers(value: Json, path: str) -> Iterator[tuple[str, float]]:
+    match value:
+        case float():
+            yield path, value
+        case dict():
+            for key, item in value.items():
+                yield from _numbers(item, f"{path}.{key}" if path else key)
+        case list():
+            for at, item in enumerate(value):
+                yield from _numbers(item, f"{path}.{at}")
+        case _:
+            return
 
 
 def names(found: Resolved, section: str) -> list[str]:

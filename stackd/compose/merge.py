@@ -8,7 +8,7 @@ What this module does NOT do: drop repeated list items (`unique`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from stackd.compose.extensions import printed
@@ -154,23 +154,26 @@ def _pairs(base: Node, over: Node, path: Path, report: Report) -> Node:
 
 
 def _sequence(node: Node) -> list[Node]:
-    """A mapping as sorted NAME=VALUE texts, a text as the only item; what is neither, nor a list, holds nothing."""
+    """A mapping as NAME=VALUE texts, sorted as texts (`h2=` before `h=`); a text as the only item; what is neither, nor
+    a list, holds nothing.
+    """
     match node:
         case Seq():
             return node.items
         case Scalar():
             return [node] if _is_text(node) else []
         case Map():
-            found: list[Node] = []
-            for key in sorted(node.entries):
-                item = node.entries[key]
-                if isinstance(item, Map) and key == EXTENSIONS:  # among other names, its own are names like them
-                    found += _sequence(item)
-                    continue
-                for value in item.items if isinstance(item, Seq) else [item]:
-                    text = key if is_null(item) else f"{key}={printed(value)}"
-                    found.append(Scalar(text, value.span, any_secret(value)))
-            return found
+            return [*sorted(_assignments(node), key=lambda one: str(one.value))]
+
+
+def _assignments(node: Map) -> Iterator[Scalar]:
+    for key, item in node.entries.items():
+        if isinstance(item, Map) and key == EXTENSIONS:  # among other names, its own are names like them
+            yield from _assignments(item)
+            continue
+        for value in item.items if isinstance(item, Seq) else [item]:
+            text = key if is_null(item) else f"{key}={printed(value)}"
+            yield Scalar(text, value.span, any_secret(value))
 
 
 def _hosts(base: Node, over: Node, path: Path, report: Report) -> Node:

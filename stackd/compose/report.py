@@ -44,6 +44,11 @@ def printable_words(words: Iterable[str]) -> list[str]:
     return shown
 
 
+def visible(text: str) -> str:
+    """`text` with every character that cannot be seen as its code: `\\ufeffservices`."""
+    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
+
+
 def quote(node: Node) -> str:
     """How a message shows the value it found."""
     if any_secret(node):

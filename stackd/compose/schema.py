@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 from stackd.compose.advice import kind_hint, text_hint
 from stackd.compose.gonumbers import INT64_MAX
-from stackd.compose.report import Report, nearest, quote
+from stackd.compose.report import Report, nearest, quote, visible
 from stackd.compose.scalars import Date
-from stackd.compose.tree import Map, Node, Path, Scalar, Seq
+from stackd.compose.tree import Map, Node, Path, Scalar, Seq, each_leaf
 
 _OCTAL = re.compile(r"[-+]?[0-7]+")
 
@@ -57,10 +57,18 @@ class Rule:
 
 @dataclass(frozen=True)
 class Anything(Rule):
-    """No condition."""
+    """No condition, but that docker compose can carry every number in JSON."""
 
     def check(self, node: Node, path: Path, context: Context) -> bool:
+        for leaf in each_leaf(node):
+            if isinstance(leaf.value, float) and not math.isfinite(leaf.value):
+                message = f"{named(path)} holds {quote(leaf)}, which docker compose takes nowhere"
+                context.report.error("bad-value", message, leaf.span, path, "put it in quotes if it is text")
+                return False
         return True
+
+
+_FREE = Anything()
 
 
 @dataclass(frozen=True)
@@ -223,6 +231,8 @@ class Record(Rule):
             if rule is None:
                 if not (self.extensions and key.startswith("x-")):
                     self._unknown(node, key, path, context)
+                elif not _FREE.check(value, (*path, key), context):
+                    node.drop(key)
                 continue
             if key in self.later:
                 message = f'"{key}" is valid Compose that stackd does not carry out yet; it has no effect'
@@ -239,7 +249,7 @@ class Record(Rule):
         owner = named(path) if path else "the top level of the file"
         hint = self.dropped.get(key) or nearest(key, self.fields)
         tell = context.report.warning if self.lenient else context.report.error
-        tell("unknown-key", f'{owner} has no key "{key}"', node.key_span(key), (*path, key), hint)
+        tell("unknown-key", f'{owner} has no key "{visible(key)}"', node.key_span(key), (*path, key), hint)
         node.drop(key)
 
 
@@ -261,8 +271,10 @@ class Table(Rule):
                 message = message if key else f"a name in {named(path)} is empty"
                 context.report.error("bad-name", message, node.key_span(key), (*path, key))
                 node.drop(key)
-            elif not (self.free and key.startswith("x-")) and not self.item.check(value, (*path, key), context):
-                node.drop(key)
+            else:
+                rule = _FREE if self.free and key.startswith("x-") else self.item
+                if not rule.check(value, (*path, key), context):
+                    node.drop(key)
         return True
 
 

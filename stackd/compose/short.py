@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 _PROPAGATION = frozenset(("rprivate", "private", "rshared", "shared", "rslave", "slave"))
 _VOLUME_MARK = re.compile(r"\$\{|[}:]")
-_PORT = re.compile(r"[0-9]{1,100}")
+_PORT = re.compile(r"\+?[0-9]{1,100}")
 _PORT_WANTED = "wants [HOST_IP:][HOST_PORT:]CONTAINER_PORT[/PROTOCOL], ports from 0 to 65535"
 
 

@@ -115,6 +115,20 @@ def any_secret(node: Node) -> bool:
     return False
 
 
+def each_leaf(node: Node) -> Iterator[Scalar]:
+    """Every leaf below `node`, what stands there several times by an alias but once."""
+    waiting, seen = [node], {id(node)}
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, Scalar):
+            yield here
+            continue
+        for item in here.items if isinstance(here, Seq) else here.entries.values():
+            if id(item) not in seen:
+                seen.add(id(item))
+                waiting.append(item)
+
+
 def size(node: Node) -> int:
     """The number of nodes of a tree."""
     match node:

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import base64
 import codecs
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
+from yaml.reader import ReaderError
 
 from stackd.compose.report import Report
 from stackd.compose.scalars import Date, resolve
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
+from stackd.compose.yaml_errors import SCALARS, complaint, control
 from stackd.errors import Span
 
 NODE_BUDGET = 100_000
@@ -37,6 +40,8 @@ _ENDS = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|\.\.\.[ \t]*(?:#[^\n]*)?(?:\r?\n
 _BARE = re.compile(r"!(?=[\s,}\]]|\Z)")
 _BARE_FIRST = re.compile(r"(?:&[^\s,}\]]+\s+)?!(?=[\s,}\]]|\Z)")
 _SLASH = re.compile(r"(?:[^\\]|\\[^/])*\\/", re.DOTALL)
+_PLAIN_TO_GO = re.compile("[\x7f-\x84\x86-\x9f\ufeff]")
+"""What go-yaml reads as any other character: libyaml refuses it, or passes over a byte order mark."""
 
 
 @dataclass(slots=True)
@@ -83,69 +88,15 @@ def parse(data: bytes, file: str, report: Report) -> list[Document]:
         if ended is not None:  # blanks instead, so that all else keeps its place
             text = ended.group().replace("...", "   ") + text[ended.end() :]
         return _Builder(text, file).documents()
+    except ReaderError:
+        found = control(text, file)
+        report.error("bad-yaml", found.message, found.span, hint=found.hint)
     except _Refused as refused:
         report.error(refused.code, refused.message, refused.span, hint=refused.hint)
     except yaml.MarkedYAMLError as broken:
-        message, span, hint = _words(broken, text, file)
-        report.error("bad-yaml", message, span, hint=hint)
-    except yaml.YAMLError as broken:
-        place = getattr(broken, "position", None)
-        line = text.count("\n", 0, place) + 1 if isinstance(place, int) else 0
-        report.error("bad-yaml", f"this is not YAML: {str(broken).splitlines()[0]}", Span(file, line, 1 if line else 0))
+        found = complaint(broken, text, file)
+        report.error("bad-yaml", found.message, found.span, hint=found.hint)
     return []
-
-
-def _words(broken: yaml.MarkedYAMLError, text: str, file: str) -> tuple[str, Span, str]:
-    """libyaml's complaint in words that say what to do where that is known, the place that helps most, and a hint."""
-    mark, opened = broken.problem_mark or broken.context_mark, broken.context_mark
-    span = Span(file, mark.line + 1, mark.column + 1) if mark else Span(file)
-    start = Span(file, opened.line + 1, opened.column + 1) if opened else span
-    problem, context = str(broken.problem or broken.context or "broken text"), str(broken.context or "")
-    line = _line(text, span.line)
-    if "\t" in line[: len(line) - len(line.lstrip())] or "tab" in problem or "'\\t'" in problem:
-        return "a tab indents this line; YAML wants spaces", span, "set your editor to write spaces for the Tab key"
-    for words, found in _SCALARS.items():
-        if words in problem:
-            letters = line[span.column - 1 : span.column + ("escape" in words)]
-            return found[0].format(letters or line.strip()[-1:]), span, found[1]
-    if "while scanning a quoted scalar" in context:
-        return "the quotes opened here are never closed", start, ""
-    if "while parsing a flow" in context:
-        message = f"the bracket opened here is not closed, or a comma is missing (noticed in line {span.line})"
-        return message, start, ""
-    if "mapping values are not allowed" in problem:
-        if ": " in line[: span.column - 1]:
-            return 'a second ": " stands in this line', span, "quote the value, or put the key on a line of its own"
-        message = 'the line above has no ": " or a value of its own, so this key cannot stand under it'
-        return message, span, 'end the line above with ":", or give this one the same indentation'
-    if "could not find expected ':'" in problem:
-        return 'this line is a key without ": "', start, 'write NAME: VALUE, with a blank after the ":"'
-    if any(words in problem for words in ("expected key", "expected <block end>", "expected '-'")):
-        if _AFTER_QUOTE.search(line[: span.column - 1]):
-            return "text stands after the closing quote", span, "put the whole value into one pair of quotes"
-        hint = "keys that belong together begin in the same column"
-        return "the indentation of this line fits none of the lines above", span, hint
-    return f"this is not YAML: {problem}{f' {context}' if context else ''}", span, ""
-
-
-_SCALARS = {
-    "found unknown escape character": (
-        '"{}" means nothing inside double quotes; \\n, \\t, \\\\ and \\" do',
-        "use single quotes: nothing is special in them",
-    ),
-    "cannot start any token": ('a value cannot begin with "{}"', "put the value in quotes"),
-    "did not find expected alphabetic or numeric character": (
-        "* and & begin the name of an anchor, and no name follows",
-        "put the value in quotes if it is plain text",
-    ),
-}
-"""What libyaml says of a single value: our words for it ({} is the character found), and the hint."""
-_AFTER_QUOTE = re.compile(r"""[:-]\s+("[^"]*"|'[^']*')\s*$""")
-
-
-def _line(text: str, number: int) -> str:
-    lines = text.splitlines()
-    return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
 def _text(data: bytes, file: str) -> str:
@@ -161,11 +112,36 @@ def _text(data: bytes, file: str) -> str:
         raise _Refused("bad-encoding", message, span, "save the file with the encoding UTF-8") from None
 
 
+def _events(text: str) -> Callable[[], yaml.Event]:
+    """The events of a text, one a call; what only libyaml refuses is a letter of no meaning while it reads."""
+    odd = sorted(set(_PLAIN_TO_GO.findall(text)))
+    if not odd:
+        return CParser(text).get_event  # type: ignore[no-any-return]
+    letters = _unused(text, len(odd))
+    read = CParser(text.translate(str.maketrans(dict(zip(odd, letters, strict=True))))).get_event
+    back = str.maketrans(dict(zip(letters, odd, strict=True)))
+
+    def event() -> yaml.Event:
+        found: yaml.Event = read()
+        if isinstance(found, yaml.ScalarEvent):
+            found.value = found.value.translate(back)
+        return found
+
+    return event
+
+
+def _unused(text: str, count: int) -> list[str]:
+    """Letters of private use that do not stand in `text`."""
+    used = set(text)
+    free = (letter for letter in map(chr, range(0xF0000, 0xFFFFE)) if letter not in used)
+    return list(itertools.islice(free, count))
+
+
 class _Builder:
     """Turns the events of one text into documents; built for one use."""
 
     def __init__(self, text: str, file: str) -> None:
-        self._next: Callable[[], yaml.Event] = CParser(text).get_event  # type: ignore[assignment]
+        self._next = _events(text)
         self._file = file
         self._anchors: dict[str, _Raw | None] = {}
         self._total = self._shared = self._unfolded = 0
@@ -229,11 +205,11 @@ class _Builder:
 
     def _alias(self, anchor: str, span: Span) -> _Raw:
         if anchor not in self._anchors:
-            hint = f"define it above with &{anchor}; if this is plain text, put it in quotes"
-            raise _Refused("bad-yaml", f"*{anchor} names no anchor defined above", span, hint)
+            hint = "define it above with &NAME; if this is plain text, put it in quotes"
+            raise _Refused("bad-yaml", "this * names no anchor that is defined above", span, hint)
         raw = self._anchors[anchor]
         if raw is None:
-            raise _Refused("bad-yaml", f"the anchor &{anchor} contains itself", span)
+            raise _Refused("bad-yaml", "the anchor that is named here contains itself", span)
         if self._extension:  # nothing there is unfolded until somebody wants to see it
             self._shared += raw.size
             self._spend(1 if self._shared <= SHARED_BUDGET else NODE_BUDGET, span)
@@ -249,7 +225,7 @@ class _Builder:
         if event.style == '"' and self._text and event.start_mark and event.end_mark:
             odd = _SLASH.match(self._text[event.start_mark.index : event.end_mark.index])
             if odd:  # libyaml knows this escape, go-yaml does not
-                message, hint = _SCALARS["found unknown escape character"]
+                message, hint = SCALARS["found unknown escape character"]
                 raise _Refused("bad-yaml", message.format("\\/"), span, hint)
         if event.value == "<<" and not event.style and not tag:
             tag = _MERGE

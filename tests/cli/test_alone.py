@@ -18,6 +18,7 @@ from stackd.model.override import Override, OverrideKind
 from tests.api.world import serving
 from tests.cli.world import Cli
 from tests.fake.control import NOON, service, stack
+from tests.oracle.cli import call
 
 GOOD = "services:\n  web:\n    image: busybox:1\n"
 BAD = 'services:\n  web:\n    image: busybox:1\n    ports:\n      - "80:80:80:80:80"\n'
@@ -29,6 +30,30 @@ def folder(parent: Path, name: str = "app", text: str = GOOD) -> Path:
     made.mkdir()
     (made / "compose.yaml").write_text(text)
     return made
+
+
+@pytest.mark.parametrize("words", [("--no-such-flag",), ("--hash",), ("--variables", "--format", "foo")], ids=" ".join)
+def test_config_in_docker_composes_words_ends_with_its_code_for_a_wrong_command_line(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    here = folder(tmp_path)
+    for given in (("-f", "compose.yaml"), ("--shell-env",)):
+        assert call(here, {"HOME": str(tmp_path)}, "config", *given, *words).code == Exit.FAILED
+
+
+def test_config_of_a_stack_ends_as_every_command_for_an_unknown_flag(tmp_path: Path) -> None:
+    assert call(tmp_path, {}, "config", "blog", "--no-such-flag").code == Exit.USAGE
+
+
+def test_a_number_that_json_cannot_hold_is_neither_printed_in_json_nor_hashed(tmp_path: Path) -> None:
+    text = "services:\n  a: {image: x, deploy: {resources: {limits: {cpus: inf}}}}\n  b: {image: x}\n"
+    here = folder(tmp_path, text=text)
+    ended = [
+        call(here, {"HOME": str(tmp_path)}, "config", "--shell-env", *more)
+        for more in ((), ("--json",), ("--hash", "*"), ("--hash", "b"))
+    ]
+    assert [one.code for one in ended] == [0, 1, 1, 0]
+    assert "services.a.deploy.resources.limits.cpus" in ended[1].err
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ _texts = st.lists(_word, max_size=2, unique=True)
 _text_or_texts = st.one_of(_word, _texts)
 _size = st.sampled_from(["64m", "1g", "512k", "1048576", 4096, "2gb", "1.5m"])
 _duration = st.sampled_from(["10s", "1m30s", "500ms", "1h", "0s", "1d"])
+_ENDS = st.sampled_from(["", "", "", "TOKEN", 'Q="b"c', "export Z", "R S"])
 _bool = st.one_of(st.booleans(), st.sampled_from(["true", "false", "yes", "off"]))
 _command = st.one_of(st.none(), st.sampled_from(["sleep 10", "sh -c 'a b'", ""]), _texts)
 _target = st.sampled_from(["/a", "/b/", "/c/../d", "/e"])
@@ -44,7 +45,8 @@ _mount = st.one_of(
                           optional={"image": st.fixed_dictionaries({}, optional={"subpath": st.just("s")})}),
 )  # fmt: skip
 _port = st.one_of(
-    st.sampled_from(["80", "8080:80", "127.0.0.1:81:81", "90-92:90-92/udp", "7000-7005:70", "[::1]:9:9", "${P:-5}:5"]),
+    st.sampled_from(["80", "8080:80", "127.0.0.1:81:81", "90-92:90-92/udp", "7000-7005:70", "[::1]:9:9", "${P:-5}:5",
+                     "+70:+71", "+50-52:50-+52"]),
     st.integers(1, 65535),
     st.fixed_dictionaries({"target": st.integers(1, 65535)}, optional={
         "published": st.sampled_from(["1", "2-3", 5]), "protocol": st.just("udp"), "host_ip": st.just("127.0.0.1"),
@@ -176,7 +178,8 @@ def projects(draw: st.DrawFn) -> dict[str, str]:
             "network_mode": {"ipc": f"service:{names[0]}"}, "volumes_from": {"volumes_from": [f"{names[0]}:ro"]},
             "extends": {"extends": draw(st.sampled_from([names[0], {"service": names[0]}]))},
         }[link])  # fmt: skip
-    files = {"e.env": "A=2\nE='x $y'\nF=\"${A} ${B}\"\n", "l.env": "L=1\nA=${L}\n", ".env": "A=one\nB=two three\n",
+    files = {"e.env": "A=2\nE='x $y'\nF=\"${A} ${B}\"\n" + draw(_ENDS), "l.env": "L=1\nA=${L}\n",
+             ".env": "A=one\nB=two three\n",
              "f.txt": "f", "sub/.env": "A=sub\nS=sub\n"}  # fmt: skip
     include = draw(
         st.sampled_from(

@@ -159,6 +159,14 @@ def test_what_has_no_order_is_the_same_but_sorted(project: Path, word: str) -> N
         ("config", "--services", "-q"),
         ("config", "--variables", "--format", "json"),
         ("config", "--variables", "--format", "yaml"),
+        ("config", "--variables", "--format", "foo"),
+        ("config", "--variables", "--format", "YAML"),
+        ("config", "--variables", "--format", "Json"),
+        ("config", "--variables", "--format", "{{.Name}}"),
+        ("config", "--no-such-flag"),
+        ("config", "-Z"),
+        ("config", "--hash"),
+        ("--no-such-flag", "config"),
         ("config", "--format", "xml"),
         ("-f", "loose.yaml", "config"),
         *(("-f", "loose.yaml", "config", step) for step in STEPS),
@@ -246,8 +254,9 @@ def test_no_file_anywhere_is_an_error_of_the_same_code(tmp_path: Path) -> None:
     assert (ours.code, ours.out) == (real.code, real.out) == (1, "")
 
 
-def test_the_table_of_variables_has_the_same_lines(project: Path) -> None:
-    ours, real = both(project, "--variables")
+@pytest.mark.parametrize("style", [(), ("--format", "table"), ("--format", "PRETTY"), ("--format", "")], ids=" ".join)
+def test_the_table_of_variables_has_the_same_lines(project: Path, style: tuple[str, ...]) -> None:
+    ours, real = both(project, "--variables", *style)
     assert ours.out.splitlines()[0] == real.out.splitlines()[0]
     assert lines(ours.out) == lines(real.out)
 

@@ -15,6 +15,7 @@ STRICTER = {
     "nested-too-deeply": "the real one takes 10 000 levels, and a minute for half of that",
     "alias-bomb": "the real one unfolds it for half a minute",
     "fig": "the real one knows no fig.yml",
+    "infinite-limit": "the real one prints it in YAML and cannot in JSON (test_cli)",
 }
 """Cases that stackd refuses, or reads, on purpose though the real one does not, by the beginning of their names."""
 

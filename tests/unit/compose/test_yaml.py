@@ -54,14 +54,30 @@ def test_every_node_knows_its_line_and_column() -> None:
         ("a: 1\nb: 2\na: 3\n", 'f.yaml:3:1: error[duplicate-key]: "a" stands here a second time (first in line 1)'),
         ("a:\n\tb: 1\n", "f.yaml:2:1: error[bad-yaml]: a tab indents this line; YAML wants spaces"),
         ("a: 'x\nb: 2\n", "f.yaml:1:4: error[bad-yaml]: the quotes opened here are never closed"),
-        ("a: *x\n", "f.yaml:1:4: error[bad-yaml]: *x names no anchor defined above"),
-        ("a: &x [*x]\n", "f.yaml:1:8: error[bad-yaml]: the anchor &x contains itself"),
+        ("a: *x\n", "f.yaml:1:4: error[bad-yaml]: this * names no anchor that is defined above"),
+        ("a: &x [*x]\n", "f.yaml:1:8: error[bad-yaml]: the anchor that is named here contains itself"),
+        ("é: ü\na: é\x07\n", "f.yaml:2:5: error[bad-yaml]: the character U+0007 cannot stand in YAML"),
+        ("# é\x85a: \x1b[1m\n", "f.yaml:2:4: error[bad-yaml]: the character U+001B cannot stand in YAML"),
+        ("a: \ufffe\n", "f.yaml:1:4: error[bad-yaml]: the character U+FFFE cannot stand in YAML"),
         ("1: a\n", "f.yaml:1:1: error[bad-key]: a key must be text, found a number"),
         ("<<: 1\n", "f.yaml:1:5: error[bad-merge]: << wants a mapping or a list of mappings, found a number"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(text: str, finding: str) -> None:
     assert read(text) == ([], [finding])
+
+
+@pytest.mark.parametrize("letter", ["\x7f", "\x80", "\x9f", "\ufeff", "\U000f0000"])
+def test_a_letter_that_only_libyaml_refuses_is_read_as_it_stands(letter: str) -> None:
+    found = root(f"a{letter}: \U000f0001b{letter}\nc: d\n")
+    value = found.get(f"a{letter}")
+    assert isinstance(value, Scalar)
+    assert (value.value, str(found.key_span("c"))) == (f"\U000f0001b{letter}", "f.yaml:2:1")
+
+
+def test_a_byte_order_mark_of_a_second_document_is_a_letter_of_its_first_key() -> None:
+    documents, _ = read("\ufeffa: 1\n---\n\ufeffb: 2\n")
+    assert [list(one.root.entries) for one in documents if isinstance(one.root, Map)] == [["a"], ["\ufeffb"]]
 
 
 def test_text_that_is_not_utf8_is_told_with_its_place() -> None:
