@@ -63,6 +63,8 @@ def kind_hint(node: Node, path: Path, wanted: str) -> str:
     if name in _EXAMPLES:
         return _EXAMPLES[name]
     match node:
+        case Scalar(value=None) if len(path) == 2 and path[0] in ("secrets", "configs"):
+            return f'write "file: PATH" below "{name}:"'
         case Scalar(value=None):
             return _BELOW if "mapping" in wanted else ""
         case Scalar():

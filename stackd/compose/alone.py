@@ -108,6 +108,16 @@ def _file_objects(root: Map, report: Report) -> None:
             if isinstance(resource, Map):
                 given = [choice for choice in choices if choice in resource.entries]
                 elsewhere = not {"external", "driver"}.isdisjoint(resource.entries)
-                if len(given) > 1 or not (given or elsewhere):
-                    message = f'"{key}" wants one of {", ".join(choices)}'
-                    report.error("bad-value", message, resource.span, (section, key))
+                if len(given) > 1:
+                    message = f'"{key}" has both "{given[0]}" and "{given[1]}", wants one of {", ".join(choices)}'
+                    report.error("bad-value", message, resource.key_span(given[1]), (section, key))
+                elif not (given or elsewhere):
+                    no_source(report, (section, key), table, choices)
+
+
+def no_source(report: Report, path: Path, table: Node | None, choices: tuple[str, ...]) -> None:
+    """Report a secret or config that does not say where its content is, at its name."""
+    key = path[-1]
+    if isinstance(table, Map):
+        message = f'"{key}" does not say where its content is; one of {", ".join(choices)} is missing'
+        report.error("bad-value", message, table.key_span(key), path, f'write "file: PATH" below "{key}:"')

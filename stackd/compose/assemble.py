@@ -15,7 +15,7 @@ from stackd.compose.environment import Reader
 from stackd.compose.expand import expand
 from stackd.compose.interpolate import MUST_BE_SET, interpolate
 from stackd.compose.normalise import settle
-from stackd.compose.report import Report, quote
+from stackd.compose.report import Report, file_named, quote
 from stackd.compose.schema import Context
 from stackd.compose.template import Variables
 from stackd.compose.tree import Map, Node, copied, is_null, size
@@ -61,13 +61,14 @@ class Assembly:
     laid: int = 0
     _parsed: dict[Path, list[yaml.Document]] = field(default_factory=dict)
 
-    def documents(self, path: Path, asked: Span | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:
+    def documents(self, path: Path, asked: Node | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:
         """The documents of a file; one that is not there is reported where, and by which key, it was `asked` for."""
         if path not in self._parsed:
             data = self.reader.get(path)
             if data is None:
-                text = "the file does not exist" if asked is None else f"the file {path} does not exist"
-                self.report.error("missing-file", text, asked or Span(str(path)), pointer)
+                named = "the file" if asked is None else f"the file {file_named(asked, path)}"
+                span = Span(str(path)) if asked is None else asked.span
+                self.report.error("missing-file", f"{named} does not exist", span, pointer)
                 return []
             self._parsed[path] = yaml.parse(data, str(path), self.report)
         return self._parsed[path]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import graphlib
 
+from stackd.compose import alone
 from stackd.compose.advice import define
 from stackd.compose.agree import agree
 from stackd.compose.gonumbers import int64
 from stackd.compose.normalise import items, services, text
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, any_secret, is_null
+from stackd.errors import Span
 
 
 def check(root: Map, left_out: frozenset[str], report: Report) -> None:
@@ -35,8 +37,7 @@ def _secrets(root: Map, report: Report) -> None:
         if not isinstance(resource, Map) or _is(resource.get("external"), True):
             continue
         if not text(resource.get("file")) and not text(resource.get("environment")):
-            message = f'"{key}" wants one of file, environment'
-            report.error("bad-value", message, resource.span, ("secrets", key))
+            alone.no_source(report, ("secrets", key), table, ("file", "environment"))
 
 
 def _container_names(everyone: dict[str, Map], left_out: frozenset[str], report: Report) -> None:
@@ -110,7 +111,8 @@ class _Service:
         nothing = is_null(service.get("build")) and not text(service.get("image"))
         if nothing and "provider" not in service.entries and not self._excused():
             message = f'"{self._name}" has neither "image" nor "build"'
-            self._report.error("missing-key", message, service.span, self._path())
+            hint = f'write "image: NAME" below "{self._name}:", or "build: FOLDER" of a folder with a Dockerfile'
+            self._report.error("missing-key", message, self._place(service), self._path(), hint)
         build = service.get("build")
         if (
             isinstance(build, Map)
@@ -141,6 +143,11 @@ class _Service:
                         self._report.error("missing-key", message, item.span, self._path(section))
                     else:
                         self._defined(section, source, (section,))
+
+    def _place(self, service: Map) -> Span:
+        """Where the service's name stands."""
+        table = self._root.get("services")
+        return table.key_span(self._name) if isinstance(table, Map) else service.span
 
     def _excused(self) -> bool:
         """Whether what would give the image is there, but wrong."""

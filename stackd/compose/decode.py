@@ -139,14 +139,14 @@ def boolean(node: Node, place: Place) -> Json:
     return False
 
 
-def integer(node: Node, place: Place) -> Json:
-    """A whole number."""
+def integer(node: Node, place: Place, wanted: str = "a whole number") -> Json:
+    """A whole number; `wanted` says what else could stand there."""
     if isinstance(node, Scalar):
         if isinstance(node.value, int | float) and math.isfinite(node.value):
             return int64(node.value)
         with contextlib.suppress(ValueError):
             return parse_int(go_text(node.value))
-    place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants a whole number', node.span, place.path)
+    place.report.error("bad-value", f'"{place.path[-1]}" is {quote(node)}, wants {wanted}', node.span, place.path)
     return 0
 
 
@@ -342,7 +342,9 @@ def env_files(node: Node, place: Place) -> Json:
 
 def device_count(node: Node, place: Place) -> Json:
     """A number of devices; `all` is -1."""
-    return -1 if isinstance(node, Scalar) and str(node.value).lower() == "all" else integer(node, place)
+    if isinstance(node, Scalar) and str(node.value).lower() == "all":
+        return -1
+    return integer(node, place, "a whole number, or all")
 
 
 def ulimit(node: Node, place: Place) -> Json:

@@ -16,10 +16,10 @@ from stackd.compose import dotenv
 from stackd.compose.expand import pairs
 from stackd.compose.interpolate import to_bool
 from stackd.compose.normalise import items, text
-from stackd.compose.report import REDACTED, Report
+from stackd.compose.report import Report, file_named
 from stackd.compose.scalars import go_text
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, Scalar, any_secret
+from stackd.compose.tree import Map, Node, Scalar
 from stackd.compose.tree import Path as Pointer
 from stackd.errors import Span
 
@@ -106,15 +106,16 @@ def _file(
     span = entry.get("path") or entry
     data = reader.get(path)
     if data is None:
-        shown = REDACTED if any_secret(span) else f'"{path.name}"'
         required = entry.get("required")
         if not isinstance(required, Scalar) or to_bool(go_text(required.value)) is not False:
             reader.report.error(
                 "missing-file",
-                f"the env file {shown} does not exist",
+                f"the env file {file_named(span, path)} does not exist",
                 span.span,
                 pointer,
-                "make it, or allow that it is missing: path: FILE and required: false below env_file",
+                "write variables below environment"
+                if "=" in path.name
+                else "make it, or allow that it is missing: path: FILE and required: false below env_file",
             )
         return {}
     match text(entry.get("format")):

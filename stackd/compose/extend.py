@@ -54,6 +54,7 @@ class _Extending:
     def __init__(self, assembly: Assembly, place: Place) -> None:
         self._assembly, self._place, self._report = assembly, place, assembly.report
         self._tables: dict[File, _Table | None] = {}
+        self._broken: set[tuple[File, str]] = set()
 
     def resolved(self, table: _Table, name: str, chain: tuple[tuple[File, str], ...]) -> Node:
         """The service `name` of `table`, with all that it extends beneath it."""
@@ -64,25 +65,22 @@ class _Extending:
         base_table = self._source(table, asked, name)
         ref = asked.get("service") if isinstance(asked, Map) else asked
         if base_table is None or not isinstance(ref, Scalar):
-            service.drop("extends")
-            return service
+            return self._given_up(table, name, service)
         if text(ref) not in base_table.services.entries:
             self._unknown(ref, base_table, name)
-            service.drop("extends")
-            return service
+            return self._given_up(table, name, service)
         step = (table.file, name)
         if step in chain:
             names = " -> ".join(one for _, one in (*chain, step))
             self._report.error("extends-cycle", f"services extend each other: {names}", ref.span, _path(name))
-            service.drop("extends")
-            return service
+            return self._given_up(table, name, service)
         if len(chain) > _CHAIN:
-            self._report.error(
-                "too-big", f"more than {_CHAIN} services extend each other in a row", ref.span, _path(name)
-            )
-            service.drop("extends")
-            return service
+            message = f"more than {_CHAIN} services extend each other in a row"
+            self._report.error("too-big", message, ref.span, _path(name))
+            return self._given_up(table, name, service)
         base = self.resolved(base_table, text(ref), (*chain, step))
+        if (base_table.file, text(ref)) in self._broken:
+            self._break(table, name)
         if not isinstance(base, Map):
             if not is_null(base):
                 service.drop("extends")
@@ -91,8 +89,7 @@ class _Extending:
         if self._assembly.copied > _COPIED:
             message = f"services take over more than {_COPIED} values by extends"
             self._report.error("too-big", message, ref.span, _path(name))
-            service.drop("extends")
-            return service
+            return self._given_up(table, name, service)
         source = copied(base)
         merge.reset(_wrapped(name, source), list(table.forgotten))
         own = copied(service)
@@ -104,6 +101,17 @@ class _Extending:
             merged.span = service.span
         table.services.entries[name] = merged
         return merged
+
+    def _given_up(self, table: _Table, name: str, service: Map) -> Map:
+        """The service without what it extends: that has been reported, and is the cause of what it lacks."""
+        self._break(table, name)
+        service.drop("extends")
+        return service
+
+    def _break(self, table: _Table, name: str) -> None:
+        self._broken.add((table.file, name))
+        if table.file == self._place.chain[-1]:
+            self._report.follows(_path(name))
 
     def _source(self, table: _Table, asked: Node, name: str) -> _Table | None:
         """The services that `extends` names one of."""
@@ -139,7 +147,8 @@ class _Extending:
     def _read(self, file: File, asked: Scalar, pointer: Path) -> _Table | None:
         root: Map | None = None
         forgotten: list[Path] = []
-        for document in self._assembly.documents(file, asked.span, pointer):
+        before = self._report.errors
+        for document in self._assembly.documents(file, asked, pointer):
             tree = self._assembly.tree(document, self._place.variables)
             if tree is None:
                 return None
@@ -155,7 +164,7 @@ class _Extending:
             expand(root, self._report, lenient=self._assembly.lenient)
         services = root.get("services") if root is not None else None
         if root is None or not isinstance(services, Map):
-            if file in self._assembly.reader.asked and self._assembly.reader.asked[file] is not None:
+            if self._report.errors == before:  # else the error says what is wrong with the file
                 self._report.error("missing-key", f'{quote(asked)} has no "services"', asked.span, pointer)
             return None
         paths(root, os.path.relpath(file.parent, self._place.folder), self._assembly.home)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stackd.compose.environment import Reader
 from stackd.compose.normalise import items, text
+from stackd.compose.report import file_named
 from stackd.compose.tree import Map
 from stackd.model.spec import MountKind, MountSpec
 
@@ -43,7 +44,8 @@ def file_mounts(root: Map, service: Map, reader: Reader) -> FileMounts:
                 message = f'the file of "{source}" cannot be read ({failure}), so no change of it is noticed'
                 reader.report.warning("unreadable-file", message, file.span, (section, source, "file"))
             if data is None:
-                message = f'the file of "{source}" does not exist; the container cannot be created without it'
+                shown = file_named(file, Path(text(file)))
+                message = f'the file of "{source}", {shown}, does not exist; the container cannot be created without it'
                 reader.report.warning("missing-file", message, file.span, (section, source, "file"))
             target = text(entry.get("target")) or source
             found.setdefault(target if target.startswith("/") else folder + target, (text(file), data))

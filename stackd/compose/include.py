@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from stackd.compose import dotenv, merge, rules
 from stackd.compose.normalise import items, resolve_listed
 from stackd.compose.remote import is_remote, refuse
-from stackd.compose.report import Report, quote
+from stackd.compose.report import Report, file_named, quote
 from stackd.compose.scalars import go_text
 from stackd.compose.schema import Context
 from stackd.compose.template import Variables
@@ -104,7 +104,7 @@ def _model(assembly: Assembly, entry: _Entry, place: Place) -> Map | None:
         report.error("include-cycle", message, entry.paths[0].span, ("include",))
         return None
     asked = zip(files, entry.paths, strict=True)
-    if any(not assembly.documents(file, path.span, ("include",)) for file, path in asked):
+    if any(not assembly.documents(file, path, ("include",)) for file, path in asked):
         return None
     folder, seen = files[0].parent, os.path.relpath(files[0].parent, place.folder)
     if entry.directory:
@@ -151,9 +151,9 @@ def _variables(assembly: Assembly, entry: _Entry, folder: File, place: Place) ->
         data = assembly.reader.get(file)
         if data is None:
             if asked is not None:
-                message = f"the env file {quote(asked)} does not exist"
+                message = f"the env file {file_named(asked, file)} does not exist"
                 beside = file == _under(place.folder, str(asked.value))
-                hint = "" if beside else f"docker compose looks for {file}: give the absolute path"
+                hint = "" if beside else "docker compose looks from the project's folder: give the absolute path"
                 assembly.report.error("missing-file", message, asked.span, ("include",), hint)
             continue
         known = Variables(place.variables.shown, {**found, **place.variables.hidden})

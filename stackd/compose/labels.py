@@ -13,26 +13,29 @@ from stackd.compose import dotenv
 from stackd.compose.environment import Reader
 from stackd.compose.expand import pairs
 from stackd.compose.normalise import items, text
-from stackd.compose.report import REDACTED
+from stackd.compose.report import file_named
 from stackd.compose.template import Variables
-from stackd.compose.tree import Map, Node, Scalar, any_secret
+from stackd.compose.tree import Map, Node, Scalar
+from stackd.compose.tree import Path as Pointer
 
 
-def resolve_labels(service: Map, reader: Reader, secret_file: Path | None) -> None:
-    """Merge `label_file` into `labels`, in place; the key stays. What `secret_file` gives is secret."""
+def resolve_labels(service: Map, reader: Reader, secret_file: Path | None, pointer: Pointer = ()) -> None:
+    """Merge `label_file` into `labels`, in place; the key stays. What `secret_file` gives is secret; `pointer`
+    is the path of the service.
+    """
     found: dict[str, dotenv.EnvValue] = {}
     for entry in items(service.get("label_file")):
         path = Path(text(entry))
         data = reader.get(path)
         if data is None or not text(entry):
-            shown = REDACTED if any_secret(entry) else f'"{path.name}"'
-            reader.report.error("missing-file", f"the label file {shown} does not exist", entry.span)
+            message = f"the label file {file_named(entry, path)} does not exist"
+            reader.report.error("missing-file", message, entry.span, (*pointer, "label_file"))
             continue
         earlier = {name: held.value for name, held in found.items()}
         read = dotenv.parse(data, str(path), Variables(earlier), reader.report)
         if dotenv.NAMELESS in read:
             message, span = "this becomes a label without a name", read[dotenv.NAMELESS].span
-            reader.report.warning("bad-name", message, span, hint=dotenv.NAMELESS_HINT)
+            reader.report.warning("bad-name", message, span, (*pointer, "label_file"), dotenv.NAMELESS_HINT)
         hidden = path == secret_file
         found.update({name: dotenv.EnvValue(one.value, one.span, one.secret or hidden) for name, one in read.items()})
     if not found:

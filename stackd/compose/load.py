@@ -316,7 +316,7 @@ def _left_out(state: _Load, root: Map) -> frozenset[str]:
         if name not in left_out and inputs.env_files_merged:
             resolve_environment(service, state.variables, state.reader, inputs.env_file, ("services", name))
         if name not in left_out:
-            resolve_labels(service, state.reader, inputs.env_file)
+            resolve_labels(service, state.reader, inputs.env_file, ("services", name))
     return left_out
 
 

@@ -127,7 +127,13 @@ def absolute(path: str, folder: str, home: str) -> str:
 def _resolve(owner: Map, key: str, around: _Around) -> None:
     node = owner.get(key)
     if isinstance(node, Scalar) and isinstance(node.value, str):
-        owner.entries[key] = Scalar(absolute(node.value, around.folder, around.home), node.span, node.secret)
+        owner.entries[key] = _absolute(node, around)
+
+
+def _absolute(node: Node, around: _Around) -> Scalar:
+    """A path made absolute, with what the file says of it."""
+    written = (node.written if isinstance(node, Scalar) else "") or text(node)
+    return Scalar(absolute(text(node), around.folder, around.home), node.span, any_secret(node), written)
 
 
 def _folder_if_empty(owner: Map, key: str, around: _Around) -> None:
@@ -170,10 +176,7 @@ def _paths(service: Map, around: _Around) -> None:
         _resolve(extends, "file", around)
     labels = service.get("label_file")
     if isinstance(labels, Seq):
-        labels.items = [
-            Scalar(absolute(text(item), around.folder, around.home), item.span, any_secret(item))
-            for item in labels.items
-        ]
+        labels.items = [_absolute(item, around) for item in labels.items]
 
 
 def _top_paths(root: Map, around: _Around) -> None:

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path as File
 
 from stackd.compose.tree import Node, Path, Scalar, any_secret, kind
 from stackd.errors import Diagnostic, Severity, Span
@@ -61,6 +62,17 @@ def quote(node: Node) -> str:
     return kind(node)
 
 
+def file_named(asked: Node, path: File) -> str:
+    """How a message names a file: as it is written, and where that leads: `"x.env" (/stacks/blog/x.env)`."""
+    if any_secret(asked) or not isinstance(asked, Scalar):
+        return REDACTED
+    written = asked.written or str(asked.value)
+    name, equals, _ = written.partition("=")
+    if equals:  # a variable that stands where a file is wanted
+        return f'"{name}={REDACTED}"'
+    return f'"{written}"' + (f" ({path})" if written != str(path) else "")
+
+
 class Report:
     """The findings of one load, in the order found. `shell`: a person looks at the file as docker compose sees it;
     `repeats`: a merge keeps equal items of a list, as docker compose v2 does. `repeated`: it dropped one.
@@ -110,6 +122,15 @@ class Report:
     def misspelt(self, path: Path, key: str) -> bool:
         """Whether a key stands under `path` that was taken for a misspelt `key`."""
         return (path, meant(key)) in self._misspelt
+
+    def follows(self, path: Path) -> None:
+        """Note that what is wrong at this path follows from an error that stands elsewhere."""
+        self._above.update(path[:length] for length in range(len(path) + 1))
+
+    @property
+    def errors(self) -> int:
+        """The number of errors found."""
+        return sum(found.severity is Severity.ERROR for found in self._found)
 
     @property
     def failed(self) -> bool:

@@ -42,6 +42,7 @@ from stackd.compose.kinds import (
     TEXTS,
     TIMES,
     TMPFS_MODE,
+    TMPFS_SIZE,
     ULIMITS,
     WEIGHT,
     WHOLE,
@@ -49,10 +50,9 @@ from stackd.compose.kinds import (
     WORD_OR_NUMBER,
     WORD_OR_WHOLE,
 )
-from stackd.compose.schema import Anything, Context, Either, Leaf, ListOf, Parsed, Record, Rule, Table, Text
+from stackd.compose.schema import Anything, Context, Either, Leaf, ListOf, Record, Rule, Table, Text
 from stackd.compose.stray import Whole
 from stackd.compose.tree import Node, Path
-from stackd.compose.units import parse_bytes
 
 _Words: TypeAlias = "Mapping[str, str]"
 _NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
@@ -86,8 +86,7 @@ VOLUME = Either(
                 later="recursive",
             ),
             "volume": _record({"labels": PAIRS, "nocopy": BOOL, "subpath": TEXT}, later="labels subpath"),
-            "tmpfs": _record({"size": Parsed(parse_bytes, "bad-size", Leaf(frozenset(("integer", "string")), "a size",
-            0)),
+            "tmpfs": _record({"size": TMPFS_SIZE,
                               "mode": TMPFS_MODE}),
             "image": _record({"subpath": TEXT}, later="subpath"),
         },

@@ -22,11 +22,12 @@ Plain: TypeAlias = "bool | int | float | str | None"
 
 @dataclass(slots=True)
 class Scalar:
-    """A leaf. `secret`: its text may not be shown."""
+    """A leaf. `secret`: its text may not be shown. `written`: of a path that was made absolute, what the file says."""
 
     value: Plain
     span: Span
     secret: bool = False
+    written: str = ""
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ def copied(node: Node) -> Node:
     """A copy that shares no node with the original."""
     match node:
         case Scalar():
-            return Scalar(node.value, node.span, node.secret)
+            return Scalar(node.value, node.span, node.secret, node.written)
         case Seq():
             return Seq([copied(item) for item in node.items], node.span)
         case Map():
