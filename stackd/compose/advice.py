@@ -1,6 +1,7 @@
 """Hints for what people write by habit: a string for a list, docker's own flags, keys of another level.
 
-Law: a hint says how to write it right, never a value that may not be shown. A finding stands without its hint.
+Law: a hint says how to write it right, and names keys; a value only where a message may show it (`confidential`). A
+finding stands without its hint.
 What this module does NOT do: find mistakes.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from stackd.compose.confidential import assigned, hides, key_shown
 from stackd.compose.scalars import Date
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, any_secret
 
@@ -68,28 +70,38 @@ def kind_hint(node: Node, path: Path, wanted: str) -> str:
         case Scalar(value=None):
             return _BELOW if "mapping" in wanted else ""
         case Scalar():
-            return _scalar_hint(node, name, wanted)
+            return _scalar_hint(node, path, wanted)
         case Seq() if "mapping" in wanted and "list" not in wanted and not name.isdigit():
             return f'{_BELOW}, without "- "'
         case Seq(items=[Scalar() as one]) if not any_secret(one):
-            return f"write it without the list: {one.value}"
-        case Map() if name.isdigit() and not any_secret(node):
-            pairs = [(key, item) for key, item in node.entries.items() if isinstance(item, Scalar)]
-            return f'write "- {pairs[0][0]}={pairs[0][1].value}"' if len(pairs) == len(node.entries) == 1 else ""
+            return "write it without the list" + ("" if _kept_back(one, path) else f": {one.value}")
+        case Map() if name.isdigit():
+            keys = list(node.entries)
+            single = len(keys) == 1 and isinstance(node.entries[keys[0]], Scalar)
+            return f'write "- {key_shown(keys[0], path)}=VALUE"' if single else ""
         case Map() if "list" in wanted and "mapping" not in wanted:
             return 'a list has "- " in front of each item'
         case _:
             return ""
 
 
-def _scalar_hint(node: Scalar, name: str, wanted: str) -> str:
+def _kept_back(node: Scalar, path: Path) -> bool:
+    """Whether a hint does not show the value."""
+    return isinstance(node.value, str) and (hides(path) or bool(assigned(node.value)))
+
+
+def _scalar_hint(node: Scalar, path: Path, wanted: str) -> str:
     if node.secret:
         return ""
+    name = path[-1] if path else ""
     glued = _GLUED.match(node.value) if isinstance(node.value, str) else None
     if "list" in wanted:
-        return f'write it as a list: {name}: ["{node.value}"]' if not name.isdigit() else ""
+        shown = "NAME=VALUE" if _kept_back(node, path) else node.value
+        return f'write it as a list: {name}: ["{shown}"]' if not name.isdigit() else ""
     if "mapping" in wanted:
-        return f'a blank is missing after the colon: "{glued[1]}: {glued[2]}"' if glued else _BELOW
+        if glued is None:
+            return _BELOW
+        return f'a blank is missing after the colon: "{glued[1]}: {"VALUE" if hides(path) else glued[2]}"'
     if isinstance(node.value, Date):
         return "it is a date: put it in quotes"
     if wanted == "a string" and not isinstance(node.value, str):

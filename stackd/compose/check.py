@@ -12,6 +12,7 @@ import graphlib
 from stackd.compose import alone
 from stackd.compose.advice import define
 from stackd.compose.agree import agree
+from stackd.compose.confidential import key_shown
 from stackd.compose.gonumbers import int64
 from stackd.compose.normalise import items, services, text
 from stackd.compose.report import Report, nearest, quote
@@ -125,7 +126,7 @@ class _Service:
         environment = service.get("environment")
         for key in environment.entries if isinstance(environment, Map) else ():
             if key[-1:].isspace():
-                message = f'the variable name "{key}" ends in a space; write NAME=VALUE'
+                message = f'the variable name "{key_shown(key)}" ends in a space; write NAME=VALUE'
                 span = environment.key_span(key) if isinstance(environment, Map) else service.span
                 self._report.error("bad-name", message, span, self._path("environment"))
         agree(self._root, self._name, service, self._report)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stackd.compose.report import Report
-from stackd.compose.template import TemplateError, Variables, substitute
+from stackd.compose.template import TemplateError, Variables, named_outright, substitute
 from stackd.errors import Span
 
 _EXPORT = re.compile(r"export(?=[\t\n\f\r ])")
@@ -216,9 +216,10 @@ class _Reader:
         if self._given > _GIVEN:
             raise _Broken(f"the variables of this file have more than {_GIVEN} characters where they are used", at)
         for name in result.unset:
-            self._report.warning(
-                "unset-variable", f"the variable {name} is not set; an empty text stands in for it", self.span(at)
-            )
+            shown = f"the variable {name}" if named_outright(name, raw) else "a variable in this value"
+            hint = "" if named_outright(name, raw) else "write $$ for a plain $, or ${NAME} for a variable"
+            message = f"{shown} is not set; an empty text stands in for it"
+            self._report.warning("unset-variable", message, self.span(at), hint=hint)
         return result.text, result.secret
 
 

@@ -8,6 +8,7 @@ NAME=VALUE is no table. What this module does NOT do: extension fields beside kn
 from __future__ import annotations
 
 from stackd.compose import rules
+from stackd.compose.confidential import key_shown
 from stackd.compose.report import Report
 from stackd.compose.scalars import go_text
 from stackd.compose.schema import Decoded, Either, ListOf, Record, Rule, Table
@@ -55,7 +56,7 @@ def _fold(node: Map, path: Path, report: Report) -> None:
         return
     extras = Map({}, node.key_span(names[0]))
     for name in names:
-        message = f'docker compose takes the name "{name}" for an extension field'
+        message = f'docker compose takes the name "{key_shown(name, path)}" for an extension field'
         tell = report.error if path[-1] in _REFUSING else report.warning
         tell("extension-name", message, node.key_span(name), (*path, name))
         extras.put(name, node.entries[name], node.key_span(name))

@@ -13,10 +13,11 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
+from stackd.compose.confidential import hides
 from stackd.compose.gonumbers import parse_float, parse_int
-from stackd.compose.report import Report, quote, secret_key
+from stackd.compose.report import Report, quote
 from stackd.compose.schema import named
-from stackd.compose.template import TemplateError, Variables, substitute
+from stackd.compose.template import TemplateError, Variables, named_outright, substitute
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, matches
 from stackd.compose.units import float32
 
@@ -184,12 +185,16 @@ class _Walk:
         try:
             result = substitute(str(node.value), self._variables)
         except TemplateError as broken:
-            hidden = broken.code == "bad-variable" and bool(path) and secret_key(path[-1])
+            hidden = broken.code == "bad-variable" and hides(path)
             message = "a reference in this value is broken; write $$ for a plain $" if hidden else broken.message
             self._report.error(broken.code, message, node.span, path)
             return Scalar("", node.span)
         for name in result.unset:
-            if any(matches(path, strict) for strict in self._strict):
+            if hides(path) and not named_outright(name, str(node.value)):
+                message = "a variable in this value is not set; an empty text stands in for it"
+                hint = "write $$ for a plain $, or ${NAME} for a variable"
+                self._report.warning("unset-variable", message, node.span, path, hint)
+            elif any(matches(path, strict) for strict in self._strict):
                 message = f"the variable {name} is not set, and an empty text here would mean something else"
                 self._report.error(
                     "unset-variable", message, node.span, path, f"set it in .env, or write ${{{name}:-}}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from stackd.compose.confidential import key_shown
 from stackd.compose.extensions import printed
 from stackd.compose.report import Report
 from stackd.compose.scalars import Date
@@ -71,7 +72,8 @@ def _nodes(base: Node, over: Node, path: Path, report: Report) -> Node:
         case Seq() if isinstance(over, Seq):
             return Seq(_appended(base.items, over.items, path, report), over.span)
         case Map() | Seq():
-            message = f'"{path[-1]}" is {kind(base)} in {base.span}, so {kind(over)} cannot be laid over it'
+            key = key_shown(path[-1], path)
+            message = f'"{key}" is {kind(base)} in {base.span}, so {kind(over)} cannot be laid over it'
             report.error("bad-merge", message, over.span, path)
             return base
         case Scalar():

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path as File
 
+from stackd.compose.confidential import REDACTED, assigned, hides, key_shown
 from stackd.compose.tree import Node, Path, Scalar, any_secret, kind
 from stackd.errors import Diagnostic, Severity, Span
 from stackd.values import shortened
 
-REDACTED = "***"
 _SECRET_KEY = re.compile(r"pass|secret|token|key|credential|dsn", re.IGNORECASE)
 _WORD = r"[\w.-]*(?:pass|secret|token|key|credential|dsn)[\w.-]*"
 _FLAG = re.compile(rf"--?{_WORD}", re.IGNORECASE)
@@ -50,11 +50,15 @@ def visible(text: str) -> str:
     return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
 
 
-def quote(node: Node) -> str:
-    """How a message shows the value it found."""
+def quote(node: Node, path: Path = ()) -> str:
+    """How a message shows the value it found at `path`; of a text that is never shown it says the kind."""
     if any_secret(node):
         return REDACTED
+    if hides(path) and not (isinstance(node, Scalar) and isinstance(node.value, bool | int | float)):
+        return kind(node)
     if isinstance(node, Scalar):
+        if isinstance(node.value, str) and (name := assigned(node.value)):
+            return f'"{name}={REDACTED}"'
         if isinstance(node.value, str):
             text = printable(node.value)
             return f'"{text if len(text) <= 60 else text[:57] + "..."}"'
@@ -67,9 +71,8 @@ def file_named(asked: Node, path: File) -> str:
     if any_secret(asked) or not isinstance(asked, Scalar):
         return REDACTED
     written = asked.written or str(asked.value)
-    name, equals, _ = written.partition("=")
-    if equals:  # a variable that stands where a file is wanted
-        return f'"{name}={REDACTED}"'
+    if assigned(written):  # a variable that stands where a file is wanted
+        return f'"{key_shown(written)}"'
     return f'"{written}"' + (f" ({path})" if written != str(path) else "")
 
 
@@ -89,7 +92,7 @@ class Report:
 
     def error(self, code: str, message: str, span: Span, path: Path = (), hint: str = "") -> None:
         """A finding that keeps the files from coming into force."""
-        self._add(Diagnostic(code, message, span, Severity.ERROR, ".".join(path), hint))
+        self._add(Diagnostic(code, message, span, Severity.ERROR, _pointer(path), hint))
         self._wrong.add(path)
         self._above.update(path[:length] for length in range(len(path) + 1))
         if code == "unknown-key":
@@ -101,7 +104,7 @@ class Report:
 
     def warning(self, code: str, message: str, span: Span, path: Path = (), hint: str = "") -> None:
         """A finding that the user should know."""
-        self._add(Diagnostic(code, message, span, Severity.WARNING, ".".join(path), hint))
+        self._add(Diagnostic(code, message, span, Severity.WARNING, _pointer(path), hint))
 
     def _add(self, found: Diagnostic) -> None:
         found = replace(found, message=shortened(found.message), hint=shortened(found.hint))
@@ -140,6 +143,10 @@ class Report:
     def all(self) -> tuple[Diagnostic, ...]:
         """Every finding, by place."""
         return tuple(sorted(self._found, key=lambda found: (found.span.file, found.span.line, found.span.column)))
+
+
+def _pointer(path: Path) -> str:
+    return ".".join(key_shown(part, path) for part in path)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

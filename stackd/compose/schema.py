@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stackd.compose.advice import kind_hint, text_hint
+from stackd.compose.confidential import key_shown
 from stackd.compose.gonumbers import INT64_MAX
 from stackd.compose.report import Report, nearest, quote, visible
 from stackd.compose.scalars import Date
@@ -35,14 +36,14 @@ class Context:
     def wrong(self, node: Node, path: Path, wanted: str) -> bool:
         """Report that `node` is not what is wanted; always False."""
         hint = kind_hint(node, path, wanted)
-        self.report.error("bad-type", f"{named(path)} wants {wanted}, found {quote(node)}", node.span, path, hint)
+        self.report.error("bad-type", f"{named(path)} wants {wanted}, found {quote(node, path)}", node.span, path, hint)
         return False
 
 
 def named(path: Path) -> str:
     """How a message calls what stands at a path."""
     name = path[-1] if path else "the file"
-    return f'item {int(name) + 1} of "{path[-2]}"' if name.isdigit() and len(path) > 1 else f'"{name}"'
+    return f'item {int(name) + 1} of "{path[-2]}"' if name.isdigit() and len(path) > 1 else f'"{key_shown(name, path)}"'
 
 
 class Rule:
@@ -62,7 +63,7 @@ class Anything(Rule):
     def check(self, node: Node, path: Path, context: Context) -> bool:
         for leaf in each_leaf(node):
             if isinstance(leaf.value, float) and not math.isfinite(leaf.value):
-                message = f"{named(path)} holds {quote(leaf)}, which docker compose takes nowhere"
+                message = f"{named(path)} holds {quote(leaf, path)}, which docker compose takes nowhere"
                 context.report.error("bad-value", message, leaf.span, path, "put it in quotes if it is text")
                 return False
         return True
@@ -137,14 +138,16 @@ class Text(Rule):
             words = f"one of {', '.join(self.enum)}" if len(self.enum) > 1 else f'"{self.enum[0]}"'
             context.report.error(
                 self.code,
-                f"{named(path)} is {quote(node)}, wants {words}",
+                f"{named(path)} is {quote(node, path)}, wants {words}",
                 node.span,
                 path,
                 nearest(node.value, self.enum),
             )
             return False
         if self.pattern is not None and not self.pattern.search(node.value):
-            context.report.error(self.code, f"{named(path)} is {quote(node)}, wants {self.shape}", node.span, path)
+            context.report.error(
+                self.code, f"{named(path)} is {quote(node, path)}, wants {self.shape}", node.span, path
+            )
             return False
         return True
 
@@ -204,7 +207,7 @@ class ListOf(Rule):
             if isinstance(item, Scalar):
                 if item.value in seen:
                     context.report.error(
-                        "duplicate-item", f'{quote(item)} stands twice in "{path[-1]}"', item.span, path
+                        "duplicate-item", f'{quote(item, path)} stands twice in "{path[-1]}"', item.span, path
                     )
                 seen.add(item.value)
 
@@ -249,7 +252,13 @@ class Record(Rule):
         owner = named(path) if path else "the top level of the file"
         hint = self.dropped.get(key) or nearest(key, self.fields)
         tell = context.report.warning if self.lenient else context.report.error
-        tell("unknown-key", f'{owner} has no key "{visible(key)}"', node.key_span(key), (*path, key), hint)
+        tell(
+            "unknown-key",
+            f'{owner} has no key "{visible(key_shown(key, path))}"',
+            node.key_span(key),
+            (*path, key),
+            hint,
+        )
         node.drop(key)
 
 
@@ -267,7 +276,7 @@ class Table(Rule):
             return context.wrong(node, path, self.wanted)
         for key, value in list(node.entries.items()):
             if self.pattern is not None and not self.pattern.search(key):
-                message = f'"{key}" is not a name; letters, digits, ".", "_" and "-" make one'
+                message = f'"{key_shown(key, path)}" is not a name; letters, digits, ".", "_" and "-" make one'
                 message = message if key else f"a name in {named(path)} is empty"
                 context.report.error("bad-name", message, node.key_span(key), (*path, key))
                 node.drop(key)

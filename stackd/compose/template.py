@@ -92,11 +92,15 @@ def _expand(template: str, variables: Variables, out: Substituted) -> str:
     return "".join(parts)
 
 
+def named_outright(name: str, template: str) -> bool:
+    """Whether a text names a variable on purpose: in braces, or alone. `pa$word` may be a password with a `$` in it."""
+    return f"${{{name}" in template or template.rpartition("=")[2] == f"${name}"
+
+
 def _excerpt(text: str) -> str:
-    line = text.split("\n", 1)[0]
-    end = line.find("}")
-    short = line[: end + 1] if end >= 0 else line
-    return f'"{short if len(short) <= 40 else short[:37] + "..."}"'
+    """How a broken reference begins; what follows may be a value."""
+    found = _NAMED.match(text, 2)
+    return f'"${{{found.group()}..."' if found else '"${..."'
 
 
 def _plain(name: str, variables: Variables, out: Substituted) -> str:

@@ -20,6 +20,7 @@ import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
 from yaml.reader import ReaderError
 
+from stackd.compose.confidential import key_shown
 from stackd.compose.report import Report
 from stackd.compose.scalars import Date, resolve
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, kind
@@ -264,7 +265,7 @@ class _Builder:
             merges = _merges(event)
             first = seen.setdefault(None if merges else key, place)
             if first is not place:
-                message = f'"{key}" stands here a second time (first in line {first.line})'
+                message = f'"{key_shown(key)}" stands here a second time (first in line {first.line})'
                 raise _Refused("duplicate-key", message, place)
             if merges:
                 merged = value
