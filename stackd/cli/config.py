@@ -53,6 +53,12 @@ def _flag(name: str, text: str) -> click.Option:
     return click.Option([f"--{name}"], is_flag=True, help=text)
 
 
+class _Wrong(click.UsageError):
+    """A wrong command line in docker compose's words."""
+
+    exit_code = Exit.FAILED
+
+
 class _Config(click.Command):
     """The command; its many flags are made of a table."""
 
@@ -93,7 +99,7 @@ class _Config(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as wrong:
             if any(word == "--shell-env" or word.startswith(("-f", "--file")) for word in given):
-                wrong.exit_code = Exit.FAILED
+                raise _Wrong(wrong.format_message(), wrong.ctx) from wrong
             raise
 
 

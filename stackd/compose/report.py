@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path as File
 
-from stackd.compose.confidential import REDACTED, assigned, hides, key_shown
+from stackd.compose.confidential import REDACTED as REDACTED
+from stackd.compose.confidential import assigned, hides, key_shown
 from stackd.compose.tree import Node, Path, Scalar, any_secret, kind
 from stackd.errors import Diagnostic, Severity, Span
 from stackd.values import shortened

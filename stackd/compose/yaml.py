@@ -117,18 +117,22 @@ def _events(text: str) -> Callable[[], yaml.Event]:
     """The events of a text, one a call; what only libyaml refuses is a letter of no meaning while it reads."""
     odd = sorted(set(_PLAIN_TO_GO.findall(text)))
     if not odd:
-        return CParser(text).get_event  # type: ignore[no-any-return]
+        return _reader(text)
     letters = _unused(text, len(odd))
-    read = CParser(text.translate(str.maketrans(dict(zip(odd, letters, strict=True))))).get_event
+    read = _reader(text.translate(str.maketrans(dict(zip(odd, letters, strict=True)))))
     back = str.maketrans(dict(zip(letters, odd, strict=True)))
 
     def event() -> yaml.Event:
-        found: yaml.Event = read()
+        found = read()
         if isinstance(found, yaml.ScalarEvent):
             found.value = found.value.translate(back)
         return found
 
     return event
+
+
+def _reader(text: str) -> Callable[[], yaml.Event]:
+    return CParser(text).get_event  # type: ignore[return-value]
 
 
 def _unused(text: str, count: int) -> list[str]:
