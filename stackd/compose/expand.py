@@ -134,7 +134,7 @@ class _Service:
         if isinstance(node, Seq):
             node.items = [_fields(item, path=item.value) if isinstance(item, Scalar) else item for item in node.items]
             for item in node.items:
-                if isinstance(item, Map) and "pre_start" not in self._path:
+                if isinstance(item, Map):
                     item.entries.setdefault("required", Scalar(True, item.span))
 
     def _ports(self) -> None:

@@ -81,10 +81,16 @@ class _Extending:
         base = self.resolved(base_table, text(ref), (*chain, step))
         if (base_table.file, text(ref)) in self._broken:
             self._break(table, name)
-        if not isinstance(base, Map):
-            if not is_null(base):
-                service.drop("extends")
-            return service
+        if isinstance(base, Map):
+            return self._laid(table, name, base, ref)
+        if not is_null(base):
+            service.drop("extends")
+        return service
+
+    def _laid(self, table: _Table, name: str, base: Map, ref: Scalar) -> Node:
+        """The service `name` laid over its own copy of `base`."""
+        service = table.services.entries[name]
+        assert isinstance(service, Map)
         self._assembly.copied += size(base)
         if self._assembly.copied > _COPIED:
             message = f"services take over more than {_COPIED} values by extends"
