@@ -77,6 +77,9 @@ class Engine(Protocol):
     async def list_containers(self, stack: StackName | None, instance: InstanceName) -> tuple[ContainerRow, ...]:
         """All containers of a Compose project, running or not; with `stack` None those of every project.
 
+        None that only inherits the project's labels from its image (`translate.labels.is_of_a_project`), here or in
+        `events`: the classic builder makes such for each step.
+
         A row with signature "" must always be inspected.
         """
 

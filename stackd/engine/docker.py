@@ -79,7 +79,7 @@ class DockerEngine:
         """See `Engine.list_containers`."""
         wanted = label.PROJECT if stack is None else f"{label.PROJECT}={stack}"
         rows = await self._look("containers/json", "list containers", all=True, filters={"label": [wanted]})
-        return tuple(observed.container_row(row) for row in rows.items())
+        return observed.container_rows(rows)
 
     async def inspect_container(self, container: ContainerId) -> ObservedContainer | None:
         """See `Engine.inspect_container`."""

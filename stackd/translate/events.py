@@ -1,7 +1,7 @@
 """The engine's events, as values of the model: which ones we ask for, and what they say.
 
-Law: pure; whatever is not asked for or not understood is None. An event only says "look again": nothing here judges who
-caused it. Podman's words (`remove`, `died`) are read as the engine's.
+Law: pure; whatever is not asked for, not understood, or about a container of no Compose project is None. An event only
+says "look again": nothing here judges who caused it. Podman's words (`remove`, `died`) are read as the engine's.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def _container_event(document: Node) -> EngineEvent | None:
         return None
     actor = document["Actor"]
     told = actor.strings("Attributes")
+    if not label.is_of_a_project(told):
+        return None
     return EngineEvent(
         kind=kind,
         actor=actor.text("ID"),

@@ -70,6 +70,15 @@ def container_labels(labels: Mapping[str, str]) -> ContainerLabels:
     )
 
 
+def is_of_a_project(labels: Mapping[str, str]) -> bool:
+    """Whether somebody made this container for a Compose project: stackd, `docker compose`, podman-compose.
+
+    Project and service alone are inherited from an image that was built for a service. The classic builder's containers
+    and those of `docker run` have them so; each maker of a project's containers also numbers them.
+    """
+    return PROJECT in labels and not {NUMBER, ONEOFF, HOOK}.isdisjoint(labels)
+
+
 def is_oneoff(labels: Mapping[str, str]) -> bool:
     """Whether it is the container of a `docker compose run`."""
     return labels.get(ONEOFF, "").lower() == "true"

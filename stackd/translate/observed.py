@@ -48,6 +48,11 @@ def nanoseconds(text: str) -> int:
     return round(seconds) * 1_000_000_000 + int((fraction or ".0")[1:].ljust(9, "0")[:9])
 
 
+def container_rows(answer: Node) -> tuple[ContainerRow, ...]:
+    """The answer of `GET /containers/json`, without those that only inherit a project's labels from their image."""
+    return tuple(container_row(row) for row in answer.items() if label.is_of_a_project(row.strings("Labels")))
+
+
 def container_row(row: Node) -> ContainerRow:
     """One entry of `GET /containers/json`."""
     labels = row.strings("Labels")

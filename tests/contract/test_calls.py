@@ -55,6 +55,21 @@ async def test_a_list_has_the_stacks_containers_whatever_their_state(world: Worl
     assert {running, created, ended} <= {row.id for row in everything}
 
 
+async def test_a_container_that_only_inherits_its_images_labels_is_no_container_of_the_project(world: World) -> None:
+    """As the classic builder makes them, and `docker run` of an image that was built for a service."""
+    inherited = {"Labels": {label.PROJECT: world.stack, label.SERVICE: "web", label.BUILD: "v1:9"}}
+    async with world.watching() as seen:
+        own = await world.create("own")
+        other = await world.create("other", more=inherited)
+        await world.engine.start_container(other)
+        await world.docker("rm", other)
+        await seen.exactly(own, ["create"])
+        await seen.exactly(other, [])
+        other = await world.create("other", more=inherited)
+        assert {row.id for row in await world.engine.list_containers(world.stack, INSTANCE)} == {own}
+        assert other not in {row.id for row in await world.engine.list_containers(None, INSTANCE)}
+
+
 async def test_an_inspect_tells_what_was_asked_for(world: World) -> None:
     network = await world.network()
     await world.engine.create_volume({"Name": f"{world.stack}_data", "Labels": world.labels()})

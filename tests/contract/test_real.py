@@ -13,12 +13,14 @@ import pytest
 
 from stackd.engine.base import Progress
 from stackd.errors import EngineError, EngineErrorKind
+from stackd.model.evidence import EventKind
+from stackd.model.observed import ContainerRow
 from stackd.model.spec import BuildSpec
 from stackd.translate import labels as label
 from tests.bed.api import Bed
 from tests.bed.registry import Registry
 from tests.contract.programs import Program, shell
-from tests.contract.world import IMAGE, DockerWorld
+from tests.contract.world import IMAGE, INSTANCE, DockerWorld
 
 pytestmark = pytest.mark.engine
 
@@ -124,6 +126,32 @@ async def test_a_cancelled_build_ends_in_the_engine_too(real: DockerWorld, tmp_p
     await asyncio.wait([running], timeout=5.0)
     assert running.cancelled()
     await steps_running(False)
+
+
+async def test_the_classic_builders_containers_are_none_of_the_project(real: DockerWorld, tmp_path: Path) -> None:
+    """They carry project and service of the image that they are made from, and of the one that they make."""
+    tag, labels = f"{real.stack}-x:latest", {label.PROJECT: real.stack, label.SERVICE: "web", label.BUILD: "v1:9"}
+    dockerfile, spec = tmp_path / "Dockerfile", BuildSpec(str(tmp_path))
+    dockerfile.write_text(f"FROM {IMAGE}\nRUN echo {real.stack}\n")
+    await real.engine.build_image(spec, tag, labels, lambda _progress: None)
+    dockerfile.write_text(f"FROM {tag}\nRUN sleep 0.5\nCMD exit 3\n")
+    rows: list[ContainerRow] = []
+
+    async def look() -> None:
+        while True:
+            rows.extend(await real.engine.list_containers(real.stack, INSTANCE))
+
+    async with real.watching() as seen:
+        looking = asyncio.create_task(look())
+        await real.engine.build_image(spec, tag, labels, lambda _progress: None)
+        looking.cancel()
+        fence = await real.fence()
+        await seen.until(lambda: fence in [event.actor for event in seen.events])
+    assert rows == []
+    assert [
+        event for event in seen.events if event.kind not in (EventKind.VOLUME, EventKind.IMAGE, EventKind.NETWORK)
+    ] == []
+    await real.cli("rmi", tag)
 
 
 async def test_duplicates_of_our_network_are_healed(real: DockerWorld) -> None:

@@ -24,6 +24,7 @@ from stackd.model.observed import (
     ObservedVolume,
 )
 from stackd.model.spec import BuildSpec
+from stackd.translate.labels import is_of_a_project
 from tests.fake import making, showing
 from tests.fake.calls import Calls
 from tests.fake.machine import refuse
@@ -58,8 +59,8 @@ class FakeEngine(Calls):
         """See `Engine.list_containers`."""
 
         async def tell() -> tuple[ContainerRow, ...]:
-            wanted = (c for c in self.containers.values() if c.labels.stack and stack in (None, c.labels.stack))
-            return tuple(showing.row(container) for container in wanted)
+            wanted = (c for c in self.containers.values() if stack in (None, c.labels.stack))
+            return tuple(showing.row(container) for container in wanted if is_of_a_project(container.raw_labels))
 
         return await self.call("list_containers", (stack, instance), tell, self.deadlines.look)
 

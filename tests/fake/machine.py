@@ -17,6 +17,7 @@ from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import EngineEvent, EventKind
 from stackd.model.ids import ContainerId, NetworkId, ServiceName, StackName
 from stackd.model.observed import ContainerState, Health, HealthProbe, ObservedNetwork, ObservedVolume
+from stackd.translate.labels import is_of_a_project
 from tests.fake.bus import EventBus
 from tests.fake.values import Behaviour, Dialect, FakeContainer, FakeImage
 
@@ -138,7 +139,9 @@ class Machine:
         signal: int | None = None,
         exit_code: int | None = None,
     ) -> None:
-        """Tell of a container."""
+        """Tell of a container; of one that is of no project nothing, as the adapter does."""
+        if not is_of_a_project(container.raw_labels):
+            return
         event = EngineEvent(
             kind=kind,
             actor=container.id,

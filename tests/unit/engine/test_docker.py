@@ -112,7 +112,8 @@ async def test_calls_at_the_start_negotiate_once(tmp_path: Path) -> None:
 
 
 async def test_a_stream_that_breaks_is_unavailable_after_what_it_told(tmp_path: Path) -> None:
-    event = b'{"Type":"container","Action":"die","Actor":{"ID":"c1","Attributes":{"exitCode":"1"}},"timeNano":5}\n'
+    told = b'{"com.docker.compose.project":"p","com.docker.compose.container-number":"1","exitCode":"1"}'
+    event = b'{"Type":"container","Action":"die","Actor":{"ID":"c1","Attributes":%s},"timeNano":5}\n' % told
     noise = b'{"Type":"container","Action":"exec_die: x","Actor":{"ID":"c1"}}\n\n'
     async with engine(tmp_path, {"/events": stream_answer(noise + event)}) as (made, _), made.events() as events:
         assert (await anext(events)).exit_code == 1
@@ -123,7 +124,8 @@ async def test_a_stream_that_breaks_is_unavailable_after_what_it_told(tmp_path: 
 
 async def test_an_event_longer_than_any_buffer_is_read(tmp_path: Path) -> None:
     label = b"x" * 700_000
-    event = b'{"Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":{"l":"%s"}},"timeNano":5}\n' % label
+    told = b'{"com.docker.compose.project":"p","com.docker.compose.container-number":"1","l":"%s"}' % label
+    event = b'{"Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":%s},"timeNano":5}\n' % told
     async with engine(tmp_path, {"/events": stream_answer(event)}) as (made, _), made.events() as events:
         assert (await anext(events)).action == "start"
 

@@ -11,7 +11,8 @@ from stackd.translate.node import Json, Node
 
 def line(action: str, kind: str = "container", **attributes: Json) -> Node:
     told: dict[str, Json] = {
-        "name": "blog-web-1", "com.docker.compose.project": "blog", "com.docker.compose.service": "web", **attributes,
+        "name": "blog-web-1", "com.docker.compose.project": "blog", "com.docker.compose.service": "web",
+        "com.docker.compose.container-number": "1", "com.docker.compose.oneoff": "False", **attributes,
     }  # fmt: skip
     return Node(
         {"Type": kind, "Action": action, "Actor": {"ID": "c1", "Attributes": told}, "timeNano": 1714557600000000001}
@@ -69,6 +70,21 @@ def test_a_run_of_docker_compose_is_marked() -> None:
     found = event(line("start", **{"com.docker.compose.oneoff": "True"}))
     assert found is not None
     assert found.oneoff
+
+
+@pytest.mark.parametrize("action", ["create", "start", "die", "destroy"])
+def test_a_container_that_only_inherits_its_images_labels_is_nothing(action: str) -> None:
+    document = line(action)
+    told = document["Actor"].strings("Attributes")
+    inherited: dict[str, Json] = {
+        "name": "goofy_banzai",
+        "image": "sha256:1",
+        **{key: told[key] for key in ("com.docker.compose.project", "com.docker.compose.service")},
+        "io.stackd.build": "v1:9",
+    }
+    built = {"Type": "container", "Action": action, "Actor": {"ID": "c2", "Attributes": inherited}, "timeNano": 1}
+    assert event(document) is not None
+    assert event(Node(built)) is None
 
 
 def test_probes_are_not_asked_for() -> None:
