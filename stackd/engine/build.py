@@ -1,7 +1,8 @@
 """Building images: `docker buildx build` where it is installed, else the engine's classic builder over its API.
 
 Law: which builder was used is logged. 60 s (Deadlines.silence) without a line of output is a time-out; a cancelled
-build ends its process. `# syntax=` lines, secrets and RUN --mount are buildx's affair: the classic builder's own error
+build ends its process. Build args reach buildx by its environment, which other users cannot read; its command line
+they can. `# syntax=` lines, secrets and RUN --mount are buildx's affair: the classic builder's own error
 says so.
 """
 
@@ -15,7 +16,7 @@ import re
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,16 @@ _LOG = logging.getLogger(__name__)
 _STEP = re.compile(r"(?:^Step |\[(?:[^\]]* )?)(\d+)/(\d+)")
 _LAST_LINES = 12
 _LINE_LIMIT = 1 << 20
+_PROXY = re.compile(r"(?:https?|ftp|all|no)_proxy", re.IGNORECASE)
+_READ_BY_TOOLS = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|PWD|TMPDIR|TZ|TERM|LANG|NO_COLOR|SSL_CERT_(?:FILE|DIR)"
+    r"|GO(?:DEBUG|MAXPROCS|GC|MEMLIMIT|TRACEBACK)|(?:LC|LD|XDG|BUILDX|BUILDKIT|OTEL)_.*"
+    r"|DOCKER_(?:HOST|CONTEXT|CONFIG|API_VERSION|CERT_PATH|TLS|TLS_VERIFY|CONTENT_TRUST.*|DEFAULT_PLATFORM|BUILDKIT"
+    r"|HIDE_LEGACY_COMMANDS|CUSTOM_HEADERS|AUTH_CONFIG|CLI_.*)"
+    r"|GIT_(?:DIR|WORK_TREE|INDEX_FILE|SSH.*|CONFIG.*|ASKPASS|EXEC_PATH|TRACE.*)|SSH_(?:AUTH_SOCK|AGENT_PID|ASKPASS)"
+)
+"""Names of variables that change the Docker CLI, buildx, or a program that they start, besides the proxies."""
+_SECRET = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +92,23 @@ async def _with_buildx(wire: Wire, request: BuildRequest) -> None:
     build = request.build
     if not await asyncio.to_thread(Path(build.context).is_dir):
         raise EngineError(EngineErrorKind.FAILED, f"build context {build.context} is no folder")
-    environ = dict(os.environ, DOCKER_HOST=f"unix://{wire.socket}", BUILDX_NO_DEFAULT_ATTESTATIONS="1")
+    args = passed_args(request)
+    environ = os.environ | args.environment
+    environ |= {"DOCKER_HOST": f"unix://{wire.socket}", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     environ.pop("DOCKER_CONTEXT", None)
-    process = await asyncio.create_subprocess_exec(
-        *buildx_command(request),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=STDOUT,
-        env=environ,
-        limit=_LINE_LIMIT,
-        start_new_session=True,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *buildx_command(request, args.words),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env=environ,
+            limit=_LINE_LIMIT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        message = f"{request.doing}: docker buildx cannot be started: {error.strerror}"
+        raise EngineError(EngineErrorKind.FAILED, message) from error
     last: deque[str] = deque(maxlen=_LAST_LINES)
     try:
         await _feed(process, build.dockerfile_inline.encode())
@@ -106,14 +123,53 @@ async def _with_buildx(wire: Wire, request: BuildRequest) -> None:
         raise refused("\n".join(last) or f"docker buildx ended with {code}", request.doing)
 
 
-def buildx_command(request: BuildRequest) -> list[str]:
-    """The command line; an argument without a value is taken from the environment by buildx itself."""
+@dataclass(frozen=True, slots=True)
+class PassedArgs:
+    """Build args on their way to buildx: words of its command line, and variables of its environment."""
+
+    words: list[str]
+    environment: dict[str, str]
+
+
+def passed_args(request: BuildRequest) -> PassedArgs:
+    """`{"A": "1"}` -> `--build-arg A` and `A=1` in the environment, where buildx itself looks for a value.
+
+    A name that the builder's own programs read (`PATH`, `DOCKER_*`) must not reach their environment: its value stays
+    on the command line. Such a name with a secret is refused (EngineError `failed`). A proxy with a password goes by
+    the environment all the same: buildx then uses it for itself too.
+    """
+    words, environment = [], {}
+    for name, value in request.build.args.items():
+        if value is None:
+            words += ["--build-arg", name]
+            continue
+        if "\0" in name + value:
+            raise _unfit(request, name, "it holds a NUL character")
+        name, _, value = f"{name}={value}".partition("=")
+        proxy = _PROXY.fullmatch(name) is not None
+        open_to_all = proxy or _READ_BY_TOOLS.fullmatch(name) is not None
+        if open_to_all and not (proxy and "@" in value):
+            if not proxy and (_SECRET.search(name) or ("@" in value and "://" in value)):
+                raise _unfit(request, name, "docker itself reads a variable of this name; rename it")
+            words += ["--build-arg", f"{name}={value}"]
+        else:
+            words += ["--build-arg", name]
+            environment[name] = value
+    return PassedArgs(words, environment)
+
+
+def _unfit(request: BuildRequest, name: str, why: str) -> EngineError:
+    text = f"{request.doing}: the build arg {name} cannot be given to docker buildx in private: {why}"
+    return EngineError(EngineErrorKind.FAILED, text)
+
+
+def buildx_command(request: BuildRequest, args: Sequence[str]) -> list[str]:
+    """The command line; `args` are the words of `passed_args`."""
     build = request.build
     command = ["docker", "buildx", "build", "--load", "--progress=plain", f"--tag={request.tag}"]
     dockerfile = "-" if build.dockerfile_inline else str(Path(build.context) / build.dockerfile)
     command.append(f"--file={dockerfile}")
-    for name, value in build.args.items():
-        command += ["--build-arg", name if value is None else f"{name}={value}"]
+    command += args
     for name, text in _labels(request).items():
         command += ["--label", f"{name}={text}"]
     if build.target:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from stackd.engine.build import BuildRequest, buildx_command, classic_params
+from stackd.engine.build import BuildRequest, build_image, buildx_command, classic_params, passed_args
 from stackd.engine.context import Ignore, pack
 from stackd.engine.credentials import Reference, parse_reference, registry_auth
 from stackd.engine.locate import locate
 from stackd.engine.logs import CUT, LONGEST_LINE, Splitter
+from stackd.engine.wire import Wire
 from stackd.errors import ConfigError, EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId
 from stackd.model.spec import BuildSpec
@@ -263,10 +264,75 @@ def request() -> BuildRequest:
 
 
 def test_buildx_gets_everything_the_file_says() -> None:
-    assert buildx_command(request()) == [
+    assert buildx_command(request(), passed_args(request()).words) == [
         "docker", "buildx", "build", "--load", "--progress=plain", "--tag=web:1", "--file=/src/a/Dockerfile",
-        "--build-arg", "A=1", "--build-arg", "B", "--label", "own=1", "--label", "label=2", "--target=prod", "/src",
+        "--build-arg", "A", "--build-arg", "B", "--label", "own=1", "--label", "label=2", "--target=prod", "/src",
     ]  # fmt: skip
+
+
+def with_args(context: str = "/src", **args: str | None) -> BuildRequest:
+    return BuildRequest(BuildSpec(context, args=args), "web:1", {}, lambda _progress: None, 60.0)
+
+
+FAKE_DOCKER = """#!/bin/sh
+test "$2" = version && exit 0
+tr '\\0' '\\n' < /proc/$$/cmdline > "$HOME/cmdline"
+env > "$HOME/environ"
+"""
+
+
+async def test_a_build_arg_is_in_buildxs_environment_and_not_on_its_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text(FAKE_DOCKER)
+    (tmp_path / "docker").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TOKEN", "the daemon's own")
+    wire = Wire("unix:///run/engine.sock")
+    await build_image(wire, with_args(str(tmp_path), TOKEN="hunter2", DOCKER_HOST="tcp://x", LINES="a\nb"))
+    await wire.close()
+    command, environ = (tmp_path / "cmdline").read_text(), (tmp_path / "environ").read_text()
+    assert "hunter2" not in command
+    assert "--build-arg\nTOKEN\n" in command
+    assert "TOKEN=hunter2\n" in environ
+    assert "LINES=a\nb\n" in environ
+    assert "DOCKER_HOST=unix:///run/engine.sock\n" in environ
+    assert "--build-arg\nDOCKER_HOST=tcp://x\n" in command
+
+
+@pytest.mark.parametrize("name", ["PATH", "HOME", "LD_PRELOAD", "DOCKER_CONFIG", "BUILDX_BUILDER", "BUILDKIT_HOST",
+                                  "http_proxy", "NO_PROXY", "GODEBUG", "GIT_SSH_COMMAND", "SSL_CERT_FILE"])  # fmt: skip
+def test_a_build_arg_that_would_change_the_builder_never_reaches_its_environment(name: str) -> None:
+    found = passed_args(with_args(**{name: "x"}))
+    assert (found.words, found.environment) == (["--build-arg", f"{name}=x"], {})
+
+
+@pytest.mark.parametrize("name", ["DOCKER_AUTH_CONFIG", "BUILDX_TOKEN"])
+def test_a_secret_under_a_name_that_the_builder_reads_is_refused_by_name(name: str) -> None:
+    with pytest.raises(EngineError, match=f"build arg {name} .*rename it") as caught:
+        passed_args(with_args(**{name: "hunter2"}))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["GIT_TOKEN", "SSH_PRIVATE_KEY", "DOCKER_PASSWORD", "GOPROXY", "TZDATA"])
+def test_a_name_that_only_resembles_one_that_the_builder_reads_goes_by_the_environment(name: str) -> None:
+    assert passed_args(with_args(**{name: "hunter2"})).environment == {name: "hunter2"}
+
+
+def test_a_proxy_with_a_password_stays_off_the_command_line() -> None:
+    found = passed_args(with_args(HTTPS_PROXY="http://me:hunter2@proxy:3128"))
+    assert found.words == ["--build-arg", "HTTPS_PROXY"]
+    assert found.environment == {"HTTPS_PROXY": "http://me:hunter2@proxy:3128"}
+
+
+def test_a_name_with_an_equals_sign_ends_there() -> None:
+    assert passed_args(with_args(**{"A=B": "c"})).environment == {"A": "B=c"}
+
+
+def test_a_build_arg_with_a_nul_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"build arg A .*NUL"):
+        passed_args(with_args(A="x\0y"))
 
 
 def test_the_classic_builder_gets_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
