@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterable, Mapping
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from stackd.api.schemas import OperationView, Problem, ProblemError
 from stackd.errors import RequestError
@@ -33,6 +34,7 @@ TITLES: Mapping[int, str] = {
     503: "Not available now",
 }
 
+_LONGEST_INPUT = 80
 RETRY_AFTER: Mapping[int, str] = {429: "10", 503: "5"}
 
 
@@ -103,17 +105,38 @@ def from_http(error: web.HTTPException, request: web.Request, paths: Iterable[st
             return RequestError(error.status, "http_error", error.reason)
 
 
-def from_validation(error: ValidationError, place: str) -> ProblemAnswer:
-    """What pydantic found in the parameters or the body; `place` is `query` or `body`."""
+def from_validation(error: ValidationError, place: str, model: type[BaseModel]) -> ProblemAnswer:
+    """What pydantic found in the parameters or the body, in words; `place` is `query` or `body`."""
     errors = [
         ProblemError(
             file="",
             line=0,
             column=0,
             pointer=".".join((place, *(str(part) for part in found["loc"]))),
-            message=found["msg"],
+            message=_in_words(found, model),
         )
-        for found in error.errors(include_url=False, include_input=False, include_context=False)
+        for found in error.errors(include_url=False, include_context=False)
     ]
     detail = "; ".join(f"{entry['pointer']}: {entry['message']}" for entry in errors)
     return ProblemAnswer(400, f"bad_{place}", detail, errors=errors)
+
+
+def _in_words(found: ErrorDetails, model: type[BaseModel]) -> str:
+    """One finding: what was found, and what the field's description wants."""
+    fields = {info.alias or name: info for name, info in model.model_fields.items()}
+    name = str(found["loc"][0]) if found["loc"] else ""
+    given = json.dumps(found["input"], ensure_ascii=False, default=str)[:_LONGEST_INPUT]
+    match found["type"]:
+        case "extra_forbidden":
+            known = ", ".join(fields) or "none"
+            return f"there is no such name{nearest(name, fields)}; known: {known}"
+        case "missing":
+            return f"it is wanted: {fields[name].description}"
+        case "string_pattern_mismatch":
+            return f"found {given}; wanted: {fields[name].description}"
+        case "json_invalid" | "value_error":
+            return found["msg"].removeprefix("Value error, ")
+        case _ if name in fields:
+            return f"found {given}; {found['msg'][:1].lower()}{found['msg'][1:]} ({fields[name].description})"
+        case _:
+            return found["msg"]

@@ -7,12 +7,25 @@ module for type checking only, so that it never pays for pydantic.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+
+
+def _rfc_3339(value: object) -> object:
+    """pydantic itself would take a number for Unix seconds, and a date for its midnight."""
+    if value is None or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        return value
+    raise ValueError("wanted: an RFC 3339 instant with its zone, 2026-01-31T09:30:00Z or 2026-01-31T10:30:00+01:00")
+
+
+GivenInstant = Annotated[AwareDatetime | None, BeforeValidator(_rfc_3339)]
+"""An instant that a client gives, or none. In a URL the + of a zone is written %2B."""
 Scalar = str | int | float | bool | None
 
 
@@ -335,7 +348,7 @@ class LogsQuery(Accepted):
     """Only these services; may be given more than once."""
     tail: int | None = Field(default=None, ge=0, le=1_000_000)
     """Only the last lines of each container."""
-    since: AwareDatetime | None = None
+    since: GivenInstant = None
     """Only lines not older than this (RFC 3339)."""
     follow: bool = False
     """Go on, over restarts and recreation."""
@@ -357,5 +370,5 @@ class OverrideBody(Accepted):
     """`stopped`: made not to run. `held`: left as it is, neither started nor stopped. Not set so: the others."""
     reason: str = Field(default="", max_length=500)
     """Why, for people."""
-    until: AwareDatetime | None = None
+    until: GivenInstant = None
     """When it ends by itself; null = until released."""

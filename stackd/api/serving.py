@@ -164,7 +164,7 @@ def parse_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise from_validation(error, "query") from None
+        raise from_validation(error, "query", model) from None
 
 
 async def parse_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
@@ -173,4 +173,4 @@ async def parse_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     try:
         return model.model_validate_json(text.strip() or b"{}")
     except ValidationError as error:
-        raise from_validation(error, "body") from None
+        raise from_validation(error, "body", model) from None

@@ -14,12 +14,13 @@ from aiohttp import web
 
 from stackd.api import text
 from stackd.api.convert import event_view, instant, log_view, stack_view
-from stackd.api.problems import ProblemAnswer
+from stackd.api.problems import ProblemAnswer, nearest
 from stackd.api.reads import find_stack
 from stackd.api.replies import encoded, wants_text
 from stackd.api.schemas import EventsQuery, LogsQuery
 from stackd.api.serving import Call, within
 from stackd.errors import RequestError
+from stackd.model.happenings import EVENT_TYPES, families, is_of_type
 from stackd.model.ids import ServiceName
 from stackd.model.status import Happening
 from stackd.runtime.control import LogQuery, ServiceLog
@@ -92,6 +93,7 @@ class Feed:
 async def events(call: Call) -> web.StreamResponse:
     """The history from a cursor on, and with `follow` what happens next."""
     query = call.query(EventsQuery)
+    _check_known(call, query)
     cursor = _cursor(call, query)
     pending = call.control.happenings(cursor, PAGE)
     with call.serving.follower():
@@ -164,10 +166,32 @@ def _expired(call: Call, error: RequestError) -> ProblemAnswer:
     return answer
 
 
+def _check_known(call: Call, query: EventsQuery) -> None:
+    """Refuse a type that no entry can have (400), and a stack that neither exists nor is in the history (404)."""
+    if not any(is_of_type(known, query.type) for known in EVENT_TYPES):
+        hint = nearest(query.type, (*families(), *EVENT_TYPES))
+        kinds = ", ".join(families())
+        text = (
+            f'there is no event type "{query.type}"{hint}; a type is a family ({kinds}) or one of it (container.exited)'
+        )
+        raise RequestError(400, "unknown_event_type", text)
+    names = [stack.name for stack in call.control.stacks()] if query.stack else []
+    if query.stack and query.stack not in names and not _is_in_history(call, query.stack):
+        raise RequestError(404, "no_such_stack", f'there is no stack "{query.stack}"{nearest(query.stack, names)}')
+
+
+def _is_in_history(call: Call, stack: str) -> bool:
+    """Whether an entry about a stack that is gone is still kept."""
+    pending = call.control.happenings(-1, PAGE)
+    while pending:
+        if any(happening.stack == stack for happening in pending):
+            return True
+        pending = call.control.happenings(pending[-1].seq, PAGE)
+    return False
+
+
 def _matches(query: EventsQuery, happening: Happening) -> bool:
-    if query.stack and happening.stack != query.stack:
-        return False
-    return not query.type or happening.type == query.type or happening.type.startswith(query.type.rstrip(".") + ".")
+    return (not query.stack or happening.stack == query.stack) and is_of_type(happening.type, query.type)
 
 
 def _event_line(feed: Feed, happening: Happening) -> bytes:

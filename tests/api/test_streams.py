@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+import stackd
 from stackd.api.serving import Settings
 from stackd.errors import RequestError
+from stackd.model.happenings import EVENT_TYPES
 from tests.api.world import Api, Json, eventually, serving
-from tests.fake.control import NOON
+from tests.fake.control import NOON, stack
 
 QUICK = Settings(heartbeat=0.02, stall=0.2, wall=lambda: NOON + 300)
 
@@ -67,12 +71,50 @@ async def test_a_long_history_comes_whole() -> None:
 
 
 async def test_the_history_is_filtered_by_stack_and_by_family_of_types() -> None:
-    async with serving() as api:
+    async with serving(stack("blog"), stack("shop")) as api:
         await api.control.note("a", kind="container.exited")
         await api.control.note("b", kind="containers")
         assert [line["message"] for line in await all_of(api, "/v1/events?type=container")] == ["a"]
         assert [line["message"] for line in await all_of(api, "/v1/events?type=container.exited&stack=blog")] == ["a"]
         assert await all_of(api, "/v1/events?stack=shop") == []
+
+
+@pytest.mark.parametrize("follow", ["", "&follow=1"])
+async def test_an_event_type_that_cannot_be_is_refused_with_the_nearest_and_the_families(follow: str) -> None:
+    async with serving() as api:
+        answer = await api.get(f"/v1/events?type=contaner.exited{follow}")
+        assert answer.error() == (400, "unknown_event_type")
+        assert 'no event type "contaner.exited"; did you mean "container.exited"?' in str(answer.json)
+        assert "operation" in str(answer.json["detail"])
+
+
+@pytest.mark.parametrize("kind", ["container", "container.", "container.exited", "service.state", "definition.error"])
+async def test_a_known_event_type_without_entries_is_an_empty_answer(kind: str) -> None:
+    async with serving() as api:
+        assert await all_of(api, f"/v1/events?type={kind}") == []
+
+
+async def test_events_of_a_stack_that_never_was_are_refused_and_those_of_one_that_is_gone_are_not() -> None:
+    async with serving(stack("shop")) as api:
+        await api.control.note("a")
+        assert [line["message"] for line in await all_of(api, "/v1/events?stack=blog")] == ["a"]
+        answer = await api.get("/v1/events?stack=shap")
+        assert answer.error() == (404, "no_such_stack")
+        assert 'did you mean "shop"?' in str(answer.json)
+
+
+def test_every_type_that_is_recorded_is_known() -> None:
+    """A type is written where the history is added to; those with a variable part are in the table by their values."""
+    package = Path(stackd.__file__).parent
+    texts = [file.read_text() for folder in ("runtime", "source") for file in (package / folder).glob("*.py")]
+    calls = [
+        call
+        for text in texts
+        for call in re.findall(r"(?:history\.add|self\._add|Words)\((?=(.{0,200}))", text, re.DOTALL)
+    ]
+    found = {match[1] for call in calls if (match := re.search(r'(?<!f)"([a-z]+\.[a-z_]+)"', call))}
+    assert found >= {"container.exited", "image.pulled", "host.storm"}
+    assert found <= set(EVENT_TYPES)
 
 
 async def test_a_follower_sees_what_happens_next_and_a_sign_of_life() -> None:
@@ -270,7 +312,10 @@ async def test_logs_without_an_engine_are_not_available_now() -> None:
         assert answer.headers["Retry-After"] == "5"
 
 
-@pytest.mark.parametrize("query", ["tail=-1", "since=yesterday", "follow=maybe", "tial=3"])
+@pytest.mark.parametrize("query", ["tail=-1", "since=yesterday", "since=0.5", "since=1700000000", "since=2026-01-31",
+                                   "since=2026-01-31T09:30:00", "follow=maybe", "tial=3"])  # fmt: skip
 async def test_malformed_log_queries_are_refused(query: str) -> None:
     async with serving() as api:
-        assert (await api.get(f"/v1/stacks/blog/logs?{query}")).error() == (400, "bad_query")
+        answer = await api.get(f"/v1/stacks/blog/logs?{query}")
+        assert answer.error() == (400, "bad_query")
+        assert "2026-01-31T09:30:00Z" in str(answer.json["detail"]) or "since" not in query

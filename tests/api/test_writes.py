@@ -305,7 +305,9 @@ async def test_a_service_stopped_on_purpose_does_not_hold_up_a_wait() -> None:
 @pytest.mark.parametrize("query", ["", "?for=happy", "?for=generation:x", "?for=healthy&wait=1e99"])
 async def test_a_wait_for_nonsense_is_malformed(query: str) -> None:
     async with serving() as api:
-        assert (await api.get(f"/v1/stacks/blog/wait{query}")).error() == (400, "bad_query")
+        answer = await api.get(f"/v1/stacks/blog/wait{query}")
+        assert answer.error() == (400, "bad_query")
+        assert "`running`, `healthy`, `stopped` or `generation:N`" in str(answer.json["detail"]) or "1e99" in query
 
 
 async def test_a_defect_is_an_internal_error_that_tells_no_secrets(caplog: pytest.LogCaptureFixture) -> None:
