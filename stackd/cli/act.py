@@ -23,7 +23,7 @@ from stackd.cli.common import (
 )
 from stackd.cli.exits import Exit, Stop
 from stackd.cli.render import err, out, out_json
-from stackd.cli.waiting import carried_out, waits
+from stackd.cli.waiting import carried_out, finished, waits
 
 if TYPE_CHECKING:
     from stackd.api.schemas import ReleasedView, SetOverrideView, StackView
@@ -38,12 +38,16 @@ def _verb(verb: str, summary: str) -> click.Command:
     @refusals_end_it
     def command(stack: str, services: tuple[str, ...], timeout: float, detach: bool, as_json: bool) -> None:
         daemon = client()
-        operation = daemon.ask(stack, verb, services)
-        carried_out(daemon, operation, timeout, detach=detach, as_json=as_json)
+        operation = finished(daemon, daemon.ask(stack, verb, services), timeout, detach=detach, as_json=as_json)
         if verb == "up" and not detach:
             _check_in_force(daemon.stack(stack))
+        if as_json:
+            out_json(operation)
 
     return command
+
+
+_PLACE = ("file", "line", "column", "pointer", "message")
 
 
 def _check_in_force(stack: StackView) -> None:
@@ -51,7 +55,10 @@ def _check_in_force(stack: StackView) -> None:
     errors = [found for found in stack["diagnostics"] if found["severity"] == "error"]
     if errors:
         lines = (line for found in errors for line in caret.shown(found))
-        raise Stop(Exit.INVALID, f"{stack['name']}: {text.OUT_OF_FORCE}", *lines)
+        raise Stop(
+            Exit.INVALID, f"{stack['name']}: {text.OUT_OF_FORCE}", *lines,
+            problem={"errors": [{key: value for key, value in found.items() if key in _PLACE} for found in errors]},
+        )  # fmt: skip
 
 
 up_command = _verb("up", "Make STACK (or only the SERVICEs) as its files say, and release stops and holds.")

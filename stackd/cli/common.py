@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 import click
@@ -57,6 +57,13 @@ def complete_service(ctx: click.Context, _param: click.Parameter, incomplete: st
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+def completed_from(
+    names: Callable[[], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """A completion from names that need no daemon."""
+    return lambda _ctx, _param, incomplete: [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+
+
 stack_argument = click.argument("stack", shell_complete=complete_stack)
 optional_stack = click.argument("stack", required=False, shell_complete=complete_stack)
 service_arguments = click.argument("services", metavar="[SERVICE]...", nargs=-1, shell_complete=complete_service)
@@ -67,10 +74,11 @@ def checked_services(daemon: Client, stack: str, services: tuple[str, ...]) -> N
     known = [service["name"] for service in daemon.stack(stack)["services"]]
     for service in services:
         if service not in known:
-            raise Stop(Exit.NOT_FOUND, f'stack "{stack}" has no service "{service}"{_nearest(service, known)}')
+            raise Stop(Exit.NOT_FOUND, f'stack "{stack}" has no service "{service}"{nearest(service, known)}')
 
 
-def _nearest(wanted: str, known: list[str]) -> str:
+def nearest(wanted: str, known: Sequence[str]) -> str:
+    """`; did you mean "x"?` with the likeliest of `known`, or "" when none is like it."""
     import difflib
 
     close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
@@ -93,7 +101,7 @@ def stack_and_service(daemon: Client, stack: str, service: str | None) -> tuple[
         return homes[0], stack
     if homes:
         raise Stop(Exit.USAGE, f'several stacks have a service "{stack}": {", ".join(homes)}; say which: STACK {stack}')
-    raise Stop(Exit.NOT_FOUND, f'there is no stack or service "{stack}"{_nearest(stack, known)}')
+    raise Stop(Exit.NOT_FOUND, f'there is no stack or service "{stack}"{nearest(stack, known)}')
 
 
 def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
-from stackd.cli.common import client, complete_stack
+from stackd.cli.common import client, complete_service, complete_stack
 from stackd.cli.definitions import Asked, Definitions
 from stackd.cli.exits import Exit, Stop
 from stackd.cli.files import shown_findings, tally
@@ -49,6 +50,15 @@ class _View:
     output: str | None = None
 
 
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """First stacks, then the services of the one typed."""
+    words = ctx.params.get("words") or ()
+    if not words or ctx.params.get("files"):
+        return complete_stack(ctx, param, incomplete)
+    ctx.params["stack"] = words[0]
+    return complete_service(ctx, param, incomplete)
+
+
 def _flag(name: str, text: str) -> click.Option:
     return click.Option([f"--{name}"], is_flag=True, help=text)
 
@@ -64,7 +74,7 @@ class _Config(click.Command):
 
     def __init__(self) -> None:
         params: list[click.Parameter] = [
-            click.Argument(["words"], metavar="[STACK|DIR] [SERVICE]...", nargs=-1),
+            click.Argument(["words"], metavar="[STACK|DIR] [SERVICE]...", nargs=-1, shell_complete=_complete),
             click.Option(
                 ["-f", "--file", "files"], multiple=True, metavar="FILE", help="A Compose file; several merge."
             ),
@@ -90,7 +100,6 @@ class _Config(click.Command):
         ]
         text = "Print a definition as stackd understands it: of STACK, of DIR, or of -f FILE. Secrets are shown."
         super().__init__("config", params=params, callback=_config, help=text)
-        params[0].shell_complete = complete_stack  # type: ignore[method-assign,assignment]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As every command does it; under docker compose's codes a wrong command line is a failure like any other."""
@@ -119,9 +128,16 @@ def _config(**given: object) -> None:
         raise Stop(Exit.FAILED if compose else Exit.INVALID, tally(found.loaded))
     text = _text(found, view)
     if view.output and not view.what:
-        Path(view.output).write_text(text)
+        _write(Path(view.output), text)
     elif not view.quiet or view.what:
         out_text(text)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise Stop(Exit.FAILED, f"cannot write {file}: {error.strerror}") from error
 
 
 def _view(given: dict[str, object], flags: set[str]) -> _View:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from stackd.cli.client import Client, Refused
 from stackd.cli.exits import Exit, Stop
-from stackd.cli.places import config_file, stacks_dirs
+from stackd.cli.places import config_file, config_text, stacks_dirs
 from stackd.compose.inputs import FILE_NAMES, OVERRIDE_NAMES, StackInputs, stack_inputs
 from stackd.errors import ConfigError
 
@@ -40,8 +40,8 @@ class Definitions:
 
         file = config_file()
         try:
-            config = parse(file.read_text() if file.is_file() else "", str(file), os.environ)
-        except (ConfigError, OSError) as error:
+            config = parse(config_text(file), str(file), os.environ)
+        except ConfigError as error:
             raise Stop(Exit.INVALID, str(error)) from error
         self._env_files = config.env_files
         self._restart = config.supervision.policy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 
 class Exit(enum.IntEnum):
@@ -32,15 +33,46 @@ MEANING: dict[Exit, str] = {
 }
 
 
+_STATUS: dict[Exit, int] = {
+    Exit.OK: 200,
+    Exit.FAILED: 409,
+    Exit.USAGE: 400,
+    Exit.NO_DAEMON: 503,
+    Exit.TIMEOUT: 409,
+    Exit.NOT_FOUND: 404,
+    Exit.INVALID: 422,
+    Exit.DENIED: 403,
+    Exit.INTERRUPTED: 409,
+}
+"""The HTTP status nearest to an exit code, for a problem that the command line found by itself."""
+
+
 def table() -> str:
     """The codes for the help text."""
     return "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
 
 
 class Stop(Exception):
-    """End the command: lines for standard error, and the exit code."""
+    """End the command: lines for standard error, the exit code, and what a problem for `--json` says beside them.
 
-    def __init__(self, code: Exit, *lines: str) -> None:
+    `answered`: the command's own JSON says already what is wrong, so no problem follows it.
+    """
+
+    def __init__(
+        self, code: Exit, *lines: str, problem: Mapping[str, object] | None = None, answered: bool = False
+    ) -> None:
         super().__init__("\n".join(lines))
         self.code = code
         self.lines = lines
+        self.answered = answered
+        self._known = problem or {}
+
+    @property
+    def problem(self) -> dict[str, object]:
+        """The failure as a problem object in the API's form; `instance` "" = it is not in the daemon's log."""
+        code = self._known.get("code", self.code.name.lower())
+        made = {
+            "type": f"urn:stackd:problem:{code}", "title": MEANING[self.code], "status": _STATUS[self.code],
+            "detail": "\n".join(self.lines), "instance": "", "code": code, "errors": [],
+        }  # fmt: skip
+        return {**made, **self._known}

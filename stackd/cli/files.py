@@ -44,7 +44,7 @@ def validate_command(paths: tuple[Path, ...], as_json: bool) -> None:
             count = len(one.project.services)
             out([f"{one.project.name}: valid, {count} service{'s' if count != 1 else ''}"])
     if any(one.project is None for one in loaded.values()):
-        raise Stop(Exit.INVALID, _tally([entry for entries in found.values() for entry in entries]))
+        raise Stop(Exit.INVALID, _tally([entry for entries in found.values() for entry in entries]), answered=True)
 
 
 def shown_findings(loaded: Loaded, paint: Paint) -> list[str]:

@@ -6,13 +6,16 @@ Law: nothing but a link is ever made or removed here; a real folder, with what s
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from stackd.cli.client import Refused
-from stackd.cli.common import as_json, client, refusals_end_it
+from stackd.cli.common import as_json, client, complete_stack, refusals_end_it
 from stackd.cli.exits import Exit, Stop
 from stackd.cli.places import stacks_dirs
 from stackd.cli.render import out, out_json
@@ -38,9 +41,7 @@ def add_command(directory: Path, name: str | None, into: Path | None, as_json: b
 
     of_path(folder)
     running, directories = _directories()
-    stacks = into.absolute() if into else directories[0]
-    link = stacks / (name or folder.name)
-    changed = _link(link, folder)
+    link, changed = _link([into.absolute()] if into else directories, name or folder.name, folder)
     if as_json:
         out_json({"link": str(link), "folder": str(folder), "changed": changed})
         return
@@ -76,19 +77,28 @@ def _by_overrides(stack: StackView) -> list[str]:
     return [*told, f"stackd starts {name} {when}; watch it: stackd status {name}"]
 
 
-def _link(link: Path, folder: Path) -> bool:
-    """Make the link; whether it was not there already."""
-    from stackd.source.linking import LinkError, make_link  # late: `remove` makes none
+def _link(directories: Sequence[Path], name: str, folder: Path) -> tuple[Path, bool]:
+    """Make the link; which one it is, and whether it was not there already."""
+    from stackd.source.linking import LinkError, link_into  # late: `remove` makes none
 
     try:
-        return make_link(link, folder)
+        return link_into(directories, name, folder)
     except LinkError as error:
         hint = ("choose another name: stackd add --name NAME DIR",) if error.taken else ()
         raise Stop(Exit.FAILED, str(error), *hint) from error
 
 
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The links in the stacks directories, by their names and by those of their stacks."""
+    found = {item.value for item in complete_stack(ctx, param, incomplete)}
+    with suppress(Stop, OSError):
+        for directory in stacks_dirs():
+            found |= {entry.name for entry in directory.iterdir() if entry.is_symlink()}
+    return [CompletionItem(name) for name in sorted(found) if name.startswith(incomplete)]
+
+
 @click.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=_complete)
 @as_json
 @refusals_end_it
 def remove_command(name: str, as_json: bool) -> None:

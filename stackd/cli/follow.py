@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from stackd.api import text
-from stackd.cli.client import Query, Refused, stack_path
+from stackd.cli.client import Query, stack_path
 from stackd.cli.common import (
     as_json,
     client,
+    completed_from,
+    nearest,
     optional_stack,
     refusals_end_it,
     seconds,
@@ -87,11 +89,29 @@ def _ours(entry: object, kind: str) -> bool:
     return found not in ("heartbeat", "snapshot") and (kind != "log" or found == "log")
 
 
+def _types() -> tuple[str, ...]:
+    from stackd.model.happenings import EVENT_TYPES, families
+
+    return (*families(), *EVENT_TYPES)
+
+
 @click.command("events")
 @optional_stack
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens next.")
-@click.option("--from", "start", metavar="CURSOR", help="oldest, now, or the seq of the last entry already seen.")
-@click.option("--type", "kind", metavar="TYPE", help="Only this type or family (container, service.state).")
+@click.option(
+    "--from",
+    "start",
+    metavar="CURSOR",
+    shell_complete=completed_from(lambda: ("now", "oldest")),
+    help="oldest, now, or the seq of the last entry already seen.",
+)
+@click.option(
+    "--type",
+    "kind",
+    metavar="TYPE",
+    shell_complete=completed_from(_types),
+    help="Only this type or family (container, service.state).",
+)
 @as_json
 @refusals_end_it
 def events_command(stack: str | None, follow: bool, start: str | None, kind: str | None, as_json: bool) -> None:
@@ -106,10 +126,30 @@ def events_command(stack: str | None, follow: bool, start: str | None, kind: str
                 out([line.decode().rstrip("\n") if as_json else text.event_line(entry, paint)])
 
 
+CONDITIONS = ("healthy", "running", "stopped", "generation:")
+"""What `wait` waits for; a number follows the last one."""
+
+
+def _condition(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """A condition as the API takes it."""
+    word, colon, number = value.partition(":")
+    if word + colon not in CONDITIONS or (colon and not (number.isascii() and number.isdecimal())):
+        raise click.BadParameter(
+            f'"{value}" is no condition{nearest(value, CONDITIONS)}; wanted: healthy, running, stopped or generation:N'
+        )
+    return value
+
+
 @click.command("wait")
 @stack_argument
 @click.option(
-    "--for", "condition", default="healthy", show_default=True, help="running, healthy, stopped or generation:N."
+    "--for",
+    "condition",
+    default="healthy",
+    show_default=True,
+    callback=_condition,
+    shell_complete=completed_from(lambda: CONDITIONS),
+    help="running, healthy, stopped or generation:N.",
 )
 @click.option("--timeout", default="2m", callback=seconds, metavar="TIME", help="Wait this long (default 2m).")
 @as_json
@@ -117,12 +157,7 @@ def events_command(stack: str | None, follow: bool, start: str | None, kind: str
 def wait_command(stack: str, condition: str, timeout: float, as_json: bool) -> None:
     """Wait until STACK is running, healthy, stopped or has applied a generation."""
     query: Query = {"for": condition, "wait": min(timeout, 3600.0)}
-    try:
-        view = cast("StackView", client().get(f"{stack_path(stack)}/wait", query, timeout))
-    except Refused as refused:
-        if as_json:
-            out_json(refused.problem)
-        raise
+    view = cast("StackView", client().get(f"{stack_path(stack)}/wait", query, timeout))
     if as_json:
         out_json(view)
     else:

@@ -93,7 +93,8 @@ class Commands(click.Group):
 def stackd(ctx: click.Context, socket: str | None) -> None:
     """Keep Docker Compose stacks running.
 
-    Every command has --help, and most have --json. Text goes to standard output, errors to standard error.
+    Every command has --help, and most have --json. Text goes to standard output, errors to standard error; with --json
+    a command that fails prints a problem object as well, on standard output.
     """
     ctx.obj = socket
 
@@ -102,14 +103,21 @@ def main() -> None:
     """Run the command line; ends the process with one of the codes of `exits`."""
     from stackd.cli import render
 
+    words = sys.argv[1:]
+    as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
     try:
         code = stackd(prog_name="stackd", standalone_mode=False)
     except Stop as stop:
-        render.failure(stop.lines)
-        code = stop.code
+        code = render.ended(stop, as_json=as_json)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+        if as_json:
+            render.ended(Stop(Exit.USAGE, problem={"detail": error.format_message()}), as_json=True)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        code = render.ended(Stop(Exit.FAILED, f"{error.filename}: {error.strerror}"), as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
         code = Exit.INTERRUPTED
     sys.exit(int(code) if isinstance(code, int) else 0)

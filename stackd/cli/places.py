@@ -54,15 +54,24 @@ def _expanded(path: str) -> Path:
 
 def _configured(file: Path) -> dict[str, object]:
     """The top-level keys of the configuration file; {} without one. The daemon checks them, this only reads."""
-    try:
-        text = file.read_text()
-    except FileNotFoundError:
+    text = config_text(file)
+    if not text:
         return {}
-    except OSError as error:
-        raise Stop(Exit.INVALID, f"cannot read {file}: {error.strerror}") from error
     import tomllib  # late: most users have no configuration file
 
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Stop(Exit.INVALID, f"{file}: not valid TOML: {error}") from error
+
+
+def config_text(file: Path) -> str:
+    """The configuration file's text, "" without one. Raises `Stop` when it cannot be read."""
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise Stop(Exit.INVALID, f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Stop(Exit.INVALID, f"{file}: not UTF-8: byte {error.start + 1}") from error

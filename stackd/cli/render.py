@@ -6,6 +6,7 @@ colour.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -61,6 +62,15 @@ def failure(lines: Iterable[str]) -> None:
         err(f"{paint('bad', 'error:')} {line}" if index == 0 else f"  {line}")
 
 
+def ended(stop: Stop, *, as_json: bool) -> Exit:
+    """Say why the command ends, with `--json` also as one problem object on standard output; the exit code."""
+    failure(stop.lines)
+    if as_json and stop.code is not Exit.OK and not stop.answered:
+        with contextlib.suppress(Stop):  # nobody reads it any more
+            out_json(stop.problem)
+    return stop.code
+
+
 def stop_for(problem: Problem) -> Stop:
     """A problem as a short text with its places, each told once, and its exit code."""
     lines = [clean(problem["detail"])]
@@ -71,7 +81,7 @@ def stop_for(problem: Problem) -> Stop:
                 lines.append(clean(f"{place}: {entry['message']}"))
     if problem["status"] == 500:
         lines.append(f"this is a defect; stackd's log tells more about {problem['instance']}")
-    return Stop(_code_for(problem), *lines)
+    return Stop(_code_for(problem), *lines, problem=problem)
 
 
 def _code_for(problem: Problem) -> Exit:

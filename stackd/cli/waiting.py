@@ -16,7 +16,7 @@ from stackd.cli.client import Client, Refused, stack_path
 from stackd.cli.common import not_in_time, seconds
 from stackd.cli.exits import Exit, Stop
 from stackd.cli.progress import Progress
-from stackd.cli.render import out, out_json
+from stackd.cli.render import err, out, out_json
 
 if TYPE_CHECKING:
     from stackd.api.schemas import OperationView
@@ -46,31 +46,51 @@ def asked_for(daemon: Client, stack: str, verb: str, body: dict[str, object] | N
 
 def carried_out(daemon: Client, operation: OperationView, timeout: float, *, detach: bool, as_json: bool) -> bool:
     """Wait for what was asked for, print the outcome; whether it is done. Raises `Stop` when it came to nothing."""
-    if not detach:
-        operation = _watched(daemon, operation, timeout, quiet=as_json)
+    operation = finished(daemon, operation, timeout, detach=detach, as_json=as_json)
     if as_json:
         out_json(operation)
-    elif operation["state"] not in FRUITLESS:
-        out([text.operation_line(operation)])
-    _judge(operation, timeout, detach)
     return operation["state"] == "succeeded"
+
+
+def finished(daemon: Client, operation: OperationView, timeout: float, *, detach: bool, as_json: bool) -> OperationView:
+    """The same, with the JSON left to print: only one value may go to standard output."""
+    if not detach:
+        operation = _watched(daemon, operation, timeout, quiet=as_json)
+    if not as_json and operation["state"] not in FRUITLESS:
+        out([text.operation_line(operation)])
+    try:
+        _judge(operation, timeout, detach)
+    except Stop as stop:
+        over = {"code": f"operation_{operation['state']}"} if stop.code is Exit.FAILED else {}
+        raise Stop(stop.code, *stop.lines, problem={"operation": operation, **over}) from None
+    return operation
 
 
 def _watched(daemon: Client, operation: OperationView, timeout: float, *, quiet: bool) -> OperationView:
     """Wait until it is over or time is up, showing what the services do."""
-    deadline = time.monotonic() + timeout
     progress = Progress(operation["services"])
+    try:
+        return _followed(daemon, operation, timeout, None if quiet else progress)
+    except KeyboardInterrupt:
+        stack = operation["stack"]
+        err(f"{operation['verb']} {stack} goes on in stackd; watch it: stackd status {stack}")
+        raise
+    finally:
+        progress.done()
+
+
+def _followed(daemon: Client, operation: OperationView, timeout: float, progress: Progress | None) -> OperationView:
+    deadline = time.monotonic() + timeout
     while operation["state"] in ("queued", "running"):
         left = deadline - time.monotonic()
         if left <= 0:
             break
-        if not quiet:
+        if progress is not None:
             _show(daemon, operation, progress)
         operation = daemon.operation(operation["id"], min(LOOK, left))
     else:
-        if not quiet:
+        if progress is not None:
             _show(daemon, operation, progress)
-    progress.done()
     return operation
 
 

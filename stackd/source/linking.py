@@ -6,6 +6,7 @@ What this module does NOT do: judge the folder (see `adopting`), or tell the dae
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stackd.errors import StackdError
@@ -35,3 +36,23 @@ def make_link(link: Path, folder: Path) -> bool:
     except OSError as error:
         raise LinkError(f"cannot make {link}: {error.strerror}") from error
     return True
+
+
+def link_into(directories: Sequence[Path], name: str, folder: Path) -> tuple[Path, bool]:
+    """Link `folder` into the first of the stacks directories that can be written to, unless one has it already.
+
+    Returns the link, and whether it was not there already. Raises LinkError with what each directory says.
+    """
+    for directory in directories:
+        link = directory / name
+        if link.is_symlink() and link.resolve() == folder:
+            return link, False
+    failed: list[str] = []
+    for directory in directories:
+        try:
+            return directory / name, make_link(directory / name, folder)
+        except LinkError as error:
+            if error.taken:
+                raise
+            failed.append(str(error))
+    raise LinkError("; ".join(failed))

@@ -178,6 +178,31 @@ async def test_config_prints_the_canonical_form(tmp_path: Path) -> None:
     assert (ended.code, ended.out) == (6, "")
 
 
+async def test_config_into_a_file_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services:\n  web:\n    image: web\n")
+    ended = await Cli(tmp_path)("config", ".", "-o", "/nowhere/x")
+    assert (ended.code, ended.err) == (1, "error: cannot write /nowhere/x: No such file or directory\n")
+
+
+@pytest.mark.parametrize("words", [("validate", "x" * 300), ("add", "x" * 300), ("config", "./" + "x" * 300)])
+async def test_a_path_that_the_system_refuses_is_no_traceback(tmp_path: Path, words: tuple[str, ...]) -> None:
+    ended = await Cli(tmp_path)(*words)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.endswith(f"{'x' * 300}: File name too long\n")
+
+
+@pytest.mark.parametrize("words", [("config", "."), ("validate", "."), ("status",), ("run",)])
+async def test_a_configuration_file_that_is_no_text_is_named(tmp_path: Path, words: tuple[str, ...]) -> None:
+    file = tmp_path / ".config" / "stackd" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b'engine = "\xff"\n')
+    ended = await Cli(tmp_path)(*words)
+    assert ended.code == 6
+    assert str(file) in ended.err
+    assert "Traceback" not in ended.err
+
+
 @pytest.mark.parametrize(("word", "code"), [("nowhere", 5), ("./empty", 6)])
 async def test_config_of_nothing_says_so(tmp_path: Path, word: str, code: int) -> None:
     (tmp_path / "empty").mkdir()
@@ -199,6 +224,24 @@ async def test_add_links_and_remove_unlinks(tmp_path: Path) -> None:
     assert not link.is_symlink()
     assert (made / "compose.yaml").is_file()
     assert (await run("remove", "app")).code == 5
+
+
+@pytest.mark.parametrize("first", ["/proc/stacks", "/dev/null/stacks"])
+async def test_add_links_into_the_first_stacks_directory_that_takes_it(tmp_path: Path, first: str) -> None:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text("services:\n  web:\n    image: web\n")
+    file = tmp_path / ".config" / "stackd" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f'stacks = ["{first}", "{tmp_path / "second"}"]\n')
+    stackd = Cli(tmp_path)
+    ended = await stackd("add", "app")
+    assert (ended.code, ended.out.splitlines()[0]) == (0, f"linked: {tmp_path / 'second' / 'app'} -> {folder}")
+    assert (await stackd("add", "app")).out.startswith("linked already: ")
+    file.write_text(f'stacks = ["{first}"]\n')
+    ended = await stackd("add", "app")
+    assert (ended.code, ended.out) == (1, "")
+    assert f"cannot make {first}/app" in ended.err
 
 
 async def test_add_takes_no_name_that_is_taken(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.override import Operation, OperationState, Override, OverrideKind
 from stackd.model.plan import FieldChange, Why
+from stackd.model.record import Adoptable
 from stackd.model.status import PlanStatus, StackState, StackStatus, StepStatus
 from stackd.model.view import ServiceState
-from tests.api.world import Api, serving
+from tests.api.world import Api, eventually, serving
 from tests.cli.world import Cli
 from tests.fake.control import NOON, service, stack
 
@@ -318,6 +319,21 @@ async def test_interrupted_it_ends_with_130(tmp_path: Path) -> None:
         assert (process.returncode, err.strip()) == (130, b"")
 
 
+@pytest.mark.parametrize("verb", ["restart", "down", "up"])
+async def test_interrupted_while_it_waits_it_says_that_it_goes_on_and_how_to_watch_it(
+    tmp_path: Path, verb: str
+) -> None:
+    import signal
+
+    async with world(tmp_path) as (api, stackd):
+        process = await stackd.start(verb, "blog")
+        await eventually(lambda: api.control.waiters > 0)
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        assert process.returncode == 130
+        assert err.decode().split("\n")[-3] == f"{verb} blog goes on in stackd; watch it: stackd status blog"
+
+
 async def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
         for number in range(3000):
@@ -363,6 +379,63 @@ async def test_json_is_one_value(tmp_path: Path, words: tuple[str, ...]) -> None
         assert isinstance(ended.json, dict | list)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (("status", "blob"), 5, "no_such_stack"),
+        (("ps", "blob"), 5, "no_such_stack"),
+        (("events", "blob"), 5, "no_such_stack"),
+        (("events", "--type", "foo"), 2, "unknown_event_type"),
+        (("logs", "blob"), 5, "no_such_stack"),
+        (("hold", "blog", "wev"), 5, "not_found"),
+        (("wait", "blog", "--for", "happy"), 2, "usage"),
+        (("wait", "blog", "--for", "stopped", "--timeout", "0.1"), 4, "wait_timeout"),
+        (("up", "blog", "--timeout", "0.1"), 4, "timeout"),
+        (("crashes", "blog", "--last"), 5, "not_found"),
+        (("add", "nowhere"), 1, "failed"),
+        (("remove", "nowhere"), 5, "not_found"),
+        (("config", "nowhere"), 5, "not_found"),
+        (("validate", "nowhere"), 5, "not_found"),
+        (("restart",), 2, "usage"),
+    ],
+)
+async def test_a_command_that_fails_with_json_prints_one_problem_and_the_same_text_and_code(
+    tmp_path: Path, words: tuple[str, ...], code: int, problem: str
+) -> None:
+    async with world(tmp_path) as (_, stackd):
+        plain, ended = await stackd(*words), await stackd(*words, "--json")
+        assert (ended.code, plain.code) == (code, code)
+        found = ended.json
+        assert isinstance(found, dict)
+        assert (found["code"], found["type"]) == (problem, f"urn:stackd:problem:{problem}")
+        assert found["detail"]
+        assert ended.err
+
+
+async def test_an_operation_that_came_to_nothing_is_part_of_its_problem(tmp_path: Path) -> None:
+    def fails(operation: Operation) -> Operation:
+        return replace(operation, state=OperationState.FAILED, detail="no image", finished_at=NOON)
+
+    async with world(tmp_path) as (api, stackd):
+        api.control.answers = fails
+        ended = await stackd("restart", "blog", "--json")
+        assert ended.code == 1
+        found = ended.json
+        assert isinstance(found, dict)
+        assert (found["code"], found["operation"]["detail"]) == ("operation_failed", "no image")
+        assert "no image" in ended.err
+
+
+async def test_up_with_json_prints_one_problem_while_the_newest_text_is_not_in_force(tmp_path: Path) -> None:
+    broken = replace(stack(), diagnostics=(BROKEN,))
+    async with world(tmp_path, broken) as (api, stackd):
+        api.control.answers = done
+        ended = await stackd("up", "blog", "--json")
+        found = ended.json
+        assert isinstance(found, dict)
+        assert (ended.code, found["code"], found["errors"][0]["line"]) == (6, "invalid", 14)
+
+
 async def test_json_of_streams_is_one_value_a_line(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
         await api.control.note("one")
@@ -388,6 +461,9 @@ async def test_json_of_streams_is_one_value_a_line(tmp_path: Path) -> None:
         (("adopt", "none"), 5, 'there is no project "none" to adopt'),
         (("adopt", "/nowhere"), 5, "no Compose project runs from /nowhere\n  to have stackd start it: stackd add"),
         (("release", "blob"), 5, 'there is no stack "blob"'),
+        (("events", "blob"), 5, 'there is no stack "blob"; did you mean "blog"?'),
+        (("events", "--type", "contaner"), 2, 'no event type "contaner"; did you mean "container"?'),
+        (("wait", "blog", "--for", "helthy"), 2, '"helthy" is no condition; did you mean "healthy"?; wanted: healthy'),
         (("events", "--from", "99"), 1, "belongs to another one"),
         (("up",), 2, "Missing argument 'STACK'"),
         (("stauts",), 2, 'no command "stauts"; did you mean "status"?'),
@@ -444,6 +520,28 @@ async def test_colour_is_for_terminals_only_and_can_be_refused(tmp_path: Path) -
             os.close(theirs)
             assert await process.wait() == 0
             assert ("\x1b[" in await asyncio.to_thread(drained, ours)) is coloured
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("config b", ["blog"]),
+        ("config blog w", ["web"]),
+        ("remove b", ["blog"]),
+        ("adopt o", ["old"]),
+        ("wait blog --for h", ["healthy"]),
+        ("wait blog --for g", ["generation:"]),
+        ("events --type container.e", ["container.exited"]),
+        ("events --type ho", ["host", "host.resumed", "host.storm", "host.storm_over"]),
+        ("events --from o", ["oldest"]),
+    ],
+)
+async def test_what_can_be_known_is_completed(tmp_path: Path, words: str, wanted: list[str]) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.projects.append(Adoptable(StackName("old"), "/srv/old", (), (ServiceName("web"),), 1, 1))
+        asked = {"_STACKD_COMPLETE": "bash_complete", "COMP_CWORD": str(len(words.split()))}
+        ended = await stackd(**asked, COMP_WORDS=f"stackd {words}")
+        assert (ended.err, ended.out.split()) == ("", [f"plain,{name}" for name in wanted])
 
 
 async def test_completion_knows_stacks_and_services(tmp_path: Path) -> None:

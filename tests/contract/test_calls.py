@@ -57,7 +57,7 @@ async def test_a_list_has_the_stacks_containers_whatever_their_state(world: Worl
 
 async def test_a_container_that_only_inherits_its_images_labels_is_no_container_of_the_project(world: World) -> None:
     """As the classic builder makes them, and `docker run` of an image that was built for a service."""
-    inherited = {"Labels": {label.PROJECT: world.stack, label.SERVICE: "web", label.BUILD: "v1:9"}}
+    inherited: dict[str, Json] = {"Labels": {label.PROJECT: world.stack, label.SERVICE: "web", label.BUILD: "v1:9"}}
     async with world.watching() as seen:
         own = await world.create("own")
         other = await world.create("other", more=inherited)

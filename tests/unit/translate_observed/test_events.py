@@ -82,7 +82,12 @@ def test_a_container_that_only_inherits_its_images_labels_is_nothing(action: str
         **{key: told[key] for key in ("com.docker.compose.project", "com.docker.compose.service")},
         "io.stackd.build": "v1:9",
     }
-    built = {"Type": "container", "Action": action, "Actor": {"ID": "c2", "Attributes": inherited}, "timeNano": 1}
+    built: dict[str, Json] = {
+        "Type": "container",
+        "Action": action,
+        "Actor": {"ID": "c2", "Attributes": inherited},
+        "timeNano": 1,
+    }
     assert event(document) is not None
     assert event(Node(built)) is None
 
