@@ -9,7 +9,6 @@ anything about stack files.
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from stackd.errors import ConfigError
 from stackd.model.spec import RestartCondition, RestartPolicy, UnhealthyAction
+from stackd.toml_places import not_toml, place_of
 from stackd.values import AbsolutePath, Duration, ExitCodes
 
 
@@ -284,7 +284,7 @@ def parse(text: str, file: str, env: Mapping[str, str]) -> Config:
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+        raise ConfigError(not_toml(error, text, file)) from error
     try:
         config = Config.model_validate(given)
     except ValidationError as error:
@@ -312,6 +312,23 @@ def with_options(config: Config, options: Mapping[str, object]) -> Config:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(one, "", "command line") for one in error.errors())) from error
+
+
+def changed_settings(before: Config, after: Config) -> tuple[str, ...]:
+    """The keys whose values differ, dotted (`log.level`), in order. Never a value: one may be secret."""
+    return tuple(_differing(before.model_dump(), after.model_dump()))
+
+
+def _differing(before: dict[str, object], after: dict[str, object]) -> list[str]:
+    """`{"a": {"b": 1}}` and `{"a": {"b": 2}}` -> `["a.b"]`."""
+    found: list[str] = []
+    for key, value in before.items():
+        other = after[key]
+        if isinstance(value, dict) and isinstance(other, dict):
+            found += [f"{key}.{name}" for name in _differing(value, other)]
+        elif value != other:
+            found.append(key)
+    return found
 
 
 def _xdg(env: Mapping[str, str], variable: str, under_home: str) -> Path:
@@ -351,8 +368,8 @@ def _filled(config: Config, env: Mapping[str, str]) -> Config:
 def _explain(error: ErrorDetails, text: str, file: str) -> str:
     keys = [str(part) for part in error["loc"]]
     named = [part for part in keys if not part.isdigit()]
-    line = _line_of(text, named)
-    place = f"{file}:{line}" if line else file
+    found_at = place_of(text, named)
+    place = f"{file}:{found_at[0]}:{found_at[1]}" if found_at else file
     key = ".".join(keys)
     if error["type"] == "extra_forbidden":
         close = difflib.get_close_matches(named[-1], _known(named[:-1]), n=1, cutoff=0.5)
@@ -372,19 +389,3 @@ def _known(sections: list[str]) -> list[str]:
             return []
         model = kind
     return list(model.model_fields)
-
-
-def _line_of(text: str, keys: list[str]) -> int:
-    """The line that sets `keys`, 0 when it cannot be told (inline tables, dotted keys)."""
-    section: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[\s*([\w.\-\"' ]+?)\s*\]", line)
-        if header:
-            section = [part.strip(" \"'") for part in header[1].split(".")]
-            if section == keys:
-                return number
-            continue
-        setting = re.match(r"\s*([\w.\-\"']+)\s*=", line)
-        if setting and section + [part.strip("\"'") for part in setting[1].split(".")] == keys:
-            return number
-    return 0

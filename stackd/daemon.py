@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from stackd.runtime.notify import Address, Notify, ways
 from stackd.runtime.observer import Observer
 from stackd.runtime.past import read_pins
 from stackd.runtime.reconciler import Loop
+from stackd.runtime.reloading import STATUS, Reloading
 from stackd.runtime.sdnotify import Notifier, listen_fds
 from stackd.runtime.stacks import Stacks
 from stackd.runtime.store import Store
@@ -69,6 +70,7 @@ class Daemon:
     """Everything that runs. Made inside a running event loop."""
 
     def __init__(self, config: Config, engine: Engine, journal: Journal, contents: JournalContents) -> None:
+        self._config = config
         self._journal = journal
         self._engine = engine
         host = HostFacts(
@@ -157,25 +159,25 @@ class Daemon:
 
     # Running
 
-    async def run(self, listener: Listener, notifier: Notifier) -> None:
-        """Run until SIGTERM or SIGINT; SIGHUP reads all files again."""
+    async def run(self, listener: Listener, notifier: Notifier, reread: Callable[[], Config]) -> None:
+        """Run until SIGTERM or SIGINT; SIGHUP reads all files again, the configuration by `reread`."""
         server, stop = Server(self.control), asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
         async with asyncio.TaskGroup() as tasks:
-            reload = asyncio.Event()
-            loop.add_signal_handler(signal.SIGHUP, reload.set)
+            reloading = Reloading(self._config, reread, self.source.rescan, notifier)
+            loop.add_signal_handler(signal.SIGHUP, reloading.ask)
             running = [
                 tasks.create_task(self.source.run(), name="source"),
                 tasks.create_task(self.intake.run(), name="intake"),
                 tasks.create_task(self.host.run(), name="host"),
                 tasks.create_task(self._watchdog(notifier), name="watchdog"),
                 tasks.create_task(self.notify.run(), name="notify"),
-                tasks.create_task(self._reloads(reload, notifier), name="reloads"),
+                tasks.create_task(reloading.run(), name="reloads"),
             ]
             await server.start(listener)
-            notifier.ready("keeping stacks")
+            notifier.ready(STATUS)
             await stop.wait()
             notifier.stopping()
             await server.stop()
@@ -190,14 +192,6 @@ class Daemon:
         await self.observer.stop()
         await self.intake.stop()
         await self._engine.close()
-
-    async def _reloads(self, reload: asyncio.Event, notifier: Notifier) -> None:
-        while True:
-            await reload.wait()
-            reload.clear()
-            notifier.reloading()
-            await self.source.rescan()
-            notifier.ready()
 
     async def _watchdog(self, notifier: Notifier) -> None:
         """Feed the watchdog while the loop turns and no stack oversleeps; a hung engine never starves it."""
@@ -240,8 +234,11 @@ def read_config(file: Path | None, options: Mapping[str, object], env: Mapping[s
     return with_options(parse(text, str(path), env), options)
 
 
-async def serve(config: Config) -> None:
-    """Run the daemon. Raises ConfigError or StateError before anything has been touched."""
+async def serve(config: Config, reread: Callable[[], Config]) -> None:
+    """Run the daemon; `reread` gives the configuration anew, for a reload.
+
+    Raises ConfigError or StateError before anything has been touched.
+    """
     notifier = Notifier(os.environ)
     listener = _listener(config)
     kept = config.history
@@ -255,7 +252,7 @@ async def serve(config: Config) -> None:
     engine = DockerEngine(config.engine or locate(os.environ))
     daemon = Daemon(config, engine, journal, contents)
     try:
-        await daemon.run(listener, notifier)
+        await daemon.run(listener, notifier, reread)
     finally:
         await journal.close(daemon.history.last_seq)
 
@@ -267,10 +264,18 @@ def _listener(config: Config) -> Listener:
     return listen(config.socket)
 
 
+def _make(root: Path) -> None:
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"the stacks directory {root} cannot be made: {error.strerror}") from error
+
+
 def main(file: Path | None, options: Mapping[str, object]) -> int:
     """`stackd run`: the exit code. 0 = ended by a signal, 1 = it could not start, 6 = the configuration is wrong."""
+    reread = partial(read_config, file, options, os.environ)
     try:
-        config = read_config(file, options, os.environ)
+        config = reread()
     except ConfigError as error:
         sys.stderr.write(f"stackd: {error}\n")
         return MISCONFIGURED
@@ -278,8 +283,8 @@ def main(file: Path | None, options: Mapping[str, object]) -> int:
         setup(config.log.level, as_json=config.log.format == "json", env=os.environ)
         for root in config.stacks:
             if options.get("stacks") is None:
-                root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        asyncio.run(serve(config))
+                _make(root)
+        asyncio.run(serve(config, reread))
     except (ConfigError, StateError) as error:
         sys.stderr.write(f"stackd: {error}\n")
         return 1

@@ -59,10 +59,12 @@ def _configured(file: Path) -> dict[str, object]:
         return {}
     import tomllib  # late: most users have no configuration file
 
+    from stackd.toml_places import not_toml
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Stop(Exit.INVALID, f"{file}: not valid TOML: {error}") from error
+        raise Stop(Exit.INVALID, not_toml(error, text, str(file))) from error
 
 
 def config_text(file: Path) -> str:

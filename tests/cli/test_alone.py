@@ -147,7 +147,7 @@ async def test_the_socket_is_where_option_or_configuration_say(tmp_path: Path) -
     (tmp_path / ".config" / "stackd" / "config.toml").write_text("socket = \n")
     ended = await run("socket")
     assert ended.code == 6
-    assert "config.toml: not valid TOML" in ended.err
+    assert "config.toml:1:10: not valid TOML" in ended.err
 
 
 async def test_validate_tells_file_line_and_column(tmp_path: Path) -> None:

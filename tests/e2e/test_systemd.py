@@ -51,7 +51,7 @@ def test_the_first_request_on_the_socket_starts_it(machine: Machine) -> None:
     assert machine.dev(f"stat -c %a {machines.SOCKET} $(dirname {machines.SOCKET})").split() == ["600", "700"]
 
 
-def test_a_reload_takes_the_new_configuration_and_keeps_the_process(machine: Machine) -> None:
+def test_a_reload_checks_the_configuration_and_keeps_the_process(machine: Machine) -> None:
     machine.dev("systemctl --user start stackd")
     first = machine.property("MainPID")
     machine.dev("systemctl --user reload stackd")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from stackd.config import Config, default_file, default_socket, parse, with_options
+from stackd.config import Config, changed_settings, default_file, default_socket, parse, with_options
 from stackd.errors import ConfigError
 from stackd.values import seconds
 
@@ -115,7 +115,7 @@ def test_what_is_no_duration_is_refused(written: object) -> None:
 
 def test_a_mistyped_key_names_file_line_and_the_nearest_key() -> None:
     text = message('[watch]\nstep = "50ms"\nrescann = 3\n')
-    assert text == "config.toml:3: unknown key watch.rescann; did you mean rescan?"
+    assert text == "config.toml:3:1: unknown key watch.rescann; did you mean rescan?"
 
 
 def test_an_unknown_key_without_a_near_one_lists_the_known_ones() -> None:
@@ -123,12 +123,12 @@ def test_an_unknown_key_without_a_near_one_lists_the_known_ones() -> None:
 
 
 def test_an_unknown_section_is_refused_at_its_header() -> None:
-    assert message("[limitz]\nstarts = 1\n") == "config.toml:1: unknown key limitz; did you mean limits?"
+    assert message("[limitz]\nstarts = 1\n") == "config.toml:1:2: unknown key limitz; did you mean limits?"
 
 
 def test_a_wrong_value_says_what_was_found_and_what_is_wanted() -> None:
     text = message('[supervision]\non_external_stop = "fight"\n')
-    assert text.startswith("config.toml:2: supervision.on_external_stop: found 'fight'; ")
+    assert text.startswith("config.toml:2:1: supervision.on_external_stop: found 'fight'; ")
     assert "'hold' or 'restart'" in text
 
 
@@ -138,8 +138,17 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 def test_broken_toml_names_the_file_and_the_line() -> None:
     text = message("a = 1\nb = = 2\n")
-    assert text.startswith("config.toml: not valid TOML")
-    assert "line 2" in text
+    assert text == "config.toml:2:5: not valid TOML: Invalid value"
+    assert message("a = [1,\n") == "config.toml:2:1: not valid TOML: Invalid value"
+
+
+def test_changed_settings_are_named_by_their_dotted_keys_without_values() -> None:
+    before = parse('[notify]\nwebhook = "https://x/hunter2"\n', "config.toml", ENV)
+    after = parse(
+        'engine = "unix:///e"\n[log]\nlevel = "debug"\n[supervision.unhealthy]\nlimit = 9\n', "config.toml", ENV
+    )
+    assert changed_settings(before, after) == ("engine", "log.level", "supervision.unhealthy.limit", "notify.webhook")
+    assert changed_settings(after, after) == ()
 
 
 def test_a_relative_path_is_refused() -> None:
