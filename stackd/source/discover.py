@@ -62,7 +62,7 @@ def list_root(root: Path, files: Files) -> RootReading:
     """List a stacks directory. Never raises: what cannot be read has no identity."""
     try:
         real = Path(os.path.realpath(root, strict=True))
-        if reason := files.refusal(real):
+        if reason := files.refusal(root):
             return RootReading(root, None, problem=f"refused: {reason}")
         found = real.stat()
         entries = tuple(sorted(entry.name for entry in os.scandir(real) if _may_be_stack(entry)))
@@ -81,12 +81,15 @@ def _may_be_stack(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def look(root: Path, entry: str) -> Candidate:
+def look(root: Path, entry: str, files: Files) -> Candidate:
     """One entry of a stacks directory. Never raises."""
     path = root / entry
     try:
         folder = Path(os.path.realpath(path, strict=True))
         found = folder.stat()
+        # A folder that is refused itself is reported with its files; here it is the way to it.
+        if not files.refusal(folder) and (reason := files.refusal(path)):
+            return Candidate(root, entry, None, None, None, f"refused: {reason}")
         present = [name for name in LOOKED_FOR if _there(folder / name)]
     except FileNotFoundError:
         return Candidate(root, entry, None, None, None, "it is a link that points to nothing")

@@ -1,7 +1,7 @@
 """Reading stack files: each one once per reading, bounded, only when its permissions allow it.
 
 Law: a fingerprint changes when what a load would see changes (content, absence, a refusal), not with times or modes.
-Only plain files are read, never folders, pipes or devices. What this module does NOT do: know what the files mean.
+Only regular files are read (see `regular_file`). What this module does NOT do: know what the files mean.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import stat
 from pathlib import Path
 
+from stackd.regular_file import read_regular
 from stackd.source.permissions import Permissions
 
 LARGEST = 8 * 1024 * 1024
@@ -58,25 +58,17 @@ class Files:
                 found[path] = held
         return found
 
-    def refusal(self, folder: Path) -> str:
-        """Why a folder at this real path is not to be trusted, "" = it is. Raises OSError."""
-        return self._permissions.refusal(folder)
+    def refusal(self, path: Path) -> str:
+        """Why a file or folder is not to be trusted, be it for a link that leads to it; "" = it is. Raises OSError."""
+        return self._permissions.trace(str(path)).reason
 
     def _read(self, path: Path) -> bytes:
-        real = Path(os.path.realpath(path, strict=True))
-        if reason := self._permissions.refusal(real):
-            raise PermissionError(errno.EACCES, f"refused: {reason}", str(path))
-        # Without blocking: a pipe put in a file's place must not stop the daemon.
-        handle = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        try:
-            mode = os.fstat(handle).st_mode
-            if not stat.S_ISREG(mode):
-                kind = "a folder" if stat.S_ISDIR(mode) else "not a plain file"
-                raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, f"is {kind}", str(path))
-            with open(handle, "rb", closefd=False) as file:
-                content = file.read(LARGEST + 1)
-        finally:
-            os.close(handle)
-        if len(content) > LARGEST:
-            raise OSError(errno.EFBIG, f"is larger than {LARGEST // 1024 // 1024} MiB", str(path))
-        return content
+        traced = self._permissions.trace(str(path))
+
+        def judge(found: os.stat_result) -> None:
+            if reason := self._permissions.objection(traced.real, found):
+                raise PermissionError(errno.EACCES, f"refused: {reason}", str(path))
+
+        if traced.reason:
+            raise PermissionError(errno.EACCES, f"refused: {traced.reason}", str(path))
+        return read_regular(path, LARGEST, traced.real, judge)

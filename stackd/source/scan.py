@@ -98,7 +98,7 @@ class Scanner:
         cached = {}
         for root in roots:
             for entry in root.entries:
-                candidate = look(root.path, entry)
+                candidate = look(root.path, entry, files)
                 key = (root.path, entry)
                 kept = self._loaded(candidate, self._cache.get(key), files)
                 if kept is not None:
@@ -117,7 +117,8 @@ class Scanner:
 
     def consider(self, folder: Path) -> StackReading:
         """A folder read as if it were a stack. Never raises for what is on disk."""
-        files, candidate = Files(os.geteuid()), look(folder.parent, folder.name)
+        files = Files(os.geteuid())
+        candidate = look(folder.parent, folder.name, files)
         return self._stack(candidate, self._loaded(candidate, None, files), files)
 
     def revive(self, revision: Revision) -> Loaded:

@@ -66,20 +66,20 @@ def test_files_are_chosen_as_compose_chooses_them_and_fig_last(
     tmp_path: Path, present: tuple[str, ...], wanted: list[str]
 ) -> None:
     stack(tmp_path / "blog", *present)
-    assert names(look(tmp_path, "blog")) == wanted
+    assert names(look(tmp_path, "blog", files())) == wanted
 
 
 def test_what_has_no_definition_says_why(tmp_path: Path) -> None:
     stack(tmp_path / "empty")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    assert "there is no Compose file in its folder" in look(tmp_path, "empty").problem
-    assert look(tmp_path, "dangling").problem == "it is a link that points to nothing"
+    assert "there is no Compose file in its folder" in look(tmp_path, "empty", files()).problem
+    assert look(tmp_path, "dangling", files()).problem == "it is a link that points to nothing"
 
 
 def test_the_real_folder_is_the_stacks_folder(tmp_path: Path) -> None:
     real = stack(tmp_path / "src" / "app", "compose.yaml")
     (tmp_path / "blog").symlink_to(real)
-    found = look(tmp_path, "blog")
+    found = look(tmp_path, "blog", files())
     assert found.folder == real
     assert found.inputs is not None
     assert found.inputs.folder == real
@@ -99,7 +99,7 @@ def test_data_folders_of_a_stack_are_never_looked_into(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "scandir", noting)
     list_root(tmp_path, files())
-    found = look(tmp_path, "blog")
+    found = look(tmp_path, "blog", files())
     assert touched == [str(tmp_path)]
     assert not any("data" in str(path.relative_to(tmp_path)) for path in found.watched)
 
@@ -115,7 +115,7 @@ def test_data_folders_of_a_stack_are_never_looked_into(tmp_path: Path, monkeypat
 def test_a_broken_definition_still_has_its_most_likely_name(tmp_path: Path, env: str, text: str, wanted: str) -> None:
     folder = stack(tmp_path / "My_App!", "compose.yaml", text=text)
     (folder / ".env").write_text(env)
-    assert guessed_name(look(tmp_path, "My_App!"), files(), {}) == wanted
+    assert guessed_name(look(tmp_path, "My_App!", files()), files(), {}) == wanted
 
 
 def test_of_two_folders_with_one_name_whoever_runs_wins_else_the_first_by_path() -> None:

@@ -42,9 +42,9 @@ def test_a_file_behind_a_link_is_judged_by_its_real_path(tmp_path: Path) -> None
         files().read(tmp_path / "link")
 
 
-def test_only_plain_files_of_a_sane_size_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_regular_files_of_a_sane_size_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="not a plain file"):
+    with pytest.raises(OSError, match="a named pipe, not a regular file"):
         files().read(tmp_path / "pipe")
     with pytest.raises(IsADirectoryError, match="a folder"):
         files().read(tmp_path)
