@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stackd.compose.load import StackInputs, load
+from stackd.compose.load import StackInputs, load, normal_name
 from stackd.errors import Diagnostic, Span
 from stackd.model.ids import StackName
 from stackd.model.spec import Loaded, RestartPolicy
@@ -82,12 +83,17 @@ class _Cached:
     loaded: Loaded
 
 
+_Key = tuple[Path, str]
+"""A stack by its place: the stacks directory and the entry in it."""
+
+
 class Scanner:
     """Reads again and again. Not to be used by two threads at once."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
-        self._cache: dict[tuple[Path, str], _Cached] = {}
+        self._cache: dict[_Key, _Cached] = {}
+        self._faults: dict[_Key, str] = {}
 
     def read(self) -> Reading:
         """Read everything. Never raises for what is on disk."""
@@ -95,19 +101,36 @@ class Scanner:
         roots = tuple(list_root(root, files) for root in self._settings.roots)
         stacks: list[StackReading] = []
         watched: set[Path] = set()
-        cached = {}
+        cached: dict[_Key, _Cached] = {}
+        faults: dict[_Key, str] = {}
         for root in roots:
-            for entry in root.entries:
-                candidate = look(root.path, entry, files)
-                key = (root.path, entry)
-                kept = self._loaded(candidate, self._cache.get(key), files)
+            for key in ((root.path, entry) for entry in root.entries):
+                candidate = Candidate(*key, None, None, None)
+                try:
+                    candidate = look(*key, files)
+                    kept = self._loaded(candidate, self._cache.get(key), files)
+                    stacks.append(self._stack(candidate, kept, files))
+                except Exception as fault:  # the seam: a fault of ours at one stack is that stack's state
+                    stacks.append(self._failed(candidate, fault, faults))
+                    kept = None
                 if kept is not None:
                     cached[key] = kept
-                stacks.append(self._stack(candidate, kept, files))
                 watched.update(candidate.watched, kept.loaded.files if kept else ())
+        self._faults = faults
         self._cache = cached
         target = Target(frozenset(self._settings.roots), frozenset(watched))
         return Reading(roots, tuple(stacks), target, _prints(target.files, files) | _root_prints(roots))
+
+    def _failed(self, candidate: Candidate, fault: Exception, faults: dict[_Key, str]) -> StackReading:
+        """A stack that could not be read by a fault of stackd; its traceback is logged when it is new."""
+        key = (candidate.root, candidate.entry)
+        found = defect(fault, candidate.path)
+        faults[key] = found.message
+        if self._faults.get(key) != found.message:
+            log.error("reading the stack %s failed by a fault of stackd", candidate.path, exc_info=fault)
+        place = Place(*key, candidate.folder, candidate.folder_id, "")
+        name = StackName(normal_name((candidate.folder or candidate.path).name) or "stack")
+        return StackReading(name, place, Loaded(None, (found,), ()), "", {candidate.path: found.message}, {})
 
     def fingerprints(self, target: Target) -> Prints:
         """What a reading of this target would see now, in short."""
@@ -162,9 +185,18 @@ def _load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, 
         return load(inputs, read, env)
     except Exception as fault:
         log.exception("reading the stack in %s failed", inputs.folder)
-        main = inputs.config_files[0]
-        message = f"stackd itself failed to read this file ({type(fault).__name__}); please report it"
-        return Loaded(None, (Diagnostic("internal-error", message, Span(str(main))),), inputs.config_files)
+        return Loaded(None, (defect(fault, inputs.config_files[0]),), inputs.config_files)
+
+
+def defect(fault: Exception, where: Path) -> Diagnostic:
+    """The finding about a stack at which stackd itself failed: what happened and in which line of stackd.
+
+    The text of the fault is left to the log, for it may hold a value of the files.
+    """
+    at = traceback.extract_tb(fault.__traceback__)[-1:]
+    line = f" in {Path(at[0].filename).name}:{at[0].lineno}" if at else ""
+    message = f"stackd itself failed at this stack ({type(fault).__name__}{line}); please report it"
+    return Diagnostic("internal-error", message, Span(str(where)))
 
 
 def _prints(paths: frozenset[Path] | tuple[Path, ...], files: Files) -> dict[Path, str]:

@@ -8,6 +8,7 @@ What this module does NOT do: parse, plan, or talk to the engine (what runs is a
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -33,13 +34,16 @@ from stackd.source.removal import (
     forget,
 )
 from stackd.source.revision import Revision, RevisionStore
-from stackd.source.scan import Reading, Scanner, SourceSettings, StackReading
+from stackd.source.scan import Reading, Scanner, SourceSettings, StackReading, defect
 from stackd.source.watch import Watcher
+
+log = logging.getLogger(__name__)
 
 GONE = (Fate.GOING, Fate.FROZEN)
 """What only somebody who wants the stack removed approves of."""
 ELSEWHERE = (Fate.RENAMED, Fate.MOVED)
 """What somebody approves of who wants the stack as its file says now."""
+_FIRST_RETRY = 1.0  # seconds until the next round after one that failed, doubled each time
 _AFTERMATH = 2.0  # seconds between looks whether a removed stack's containers are gone
 
 
@@ -104,6 +108,8 @@ class Source:
         self._poke = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._problem = "not read yet"
+        self._fault = ""
+        self._loaded = False
 
     @property
     def problem(self) -> str:
@@ -125,7 +131,10 @@ class Source:
         self._poke.set()
 
     async def rescan(self) -> None:
-        """Read everything again now; returns when what has been found is published."""
+        """Read everything again now; returns when what has been found is published.
+
+        When stackd itself fails at it, `problem` says so.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
         self._poke.set()
@@ -151,22 +160,40 @@ class Source:
             tasks.create_task(self._rounds(), name="source-rounds")
 
     async def _rounds(self) -> None:
-        first = True
+        delay = _FIRST_RETRY
         while True:
             self._poke.clear()
             asked, self._waiting = self._waiting, []
-            reading = await asyncio.to_thread(self._scanner.read)
-            if first:
-                await asyncio.to_thread(self._revive, reading)
-            wake_at = self._take(reading, time.monotonic())
-            self._watcher.aim(reading.target, reading.prints)
-            if first:
-                first = False
-                self._publisher.loaded()
+            try:
+                wake_at = await self._round()
+            except Exception as fault:  # the seam: a fault of ours costs this round, not the task
+                self._failed(fault)
+                wake_at, delay = time.monotonic() + delay, min(delay * 2, self._options.watch.rescan)
+            else:
+                self._fault, delay = "", _FIRST_RETRY
             for one in asked:
                 if not one.done():
                     one.set_result(None)
             await self._pause(wake_at)
+
+    async def _round(self) -> float | None:
+        """Read and publish everything once; when to do it again at the latest (monotonic, None = no need)."""
+        reading = await asyncio.to_thread(self._scanner.read)
+        if not self._loaded:
+            await asyncio.to_thread(self._revive, reading)
+        wake_at = self._take(reading, time.monotonic())
+        self._watcher.aim(reading.target, reading.prints)
+        if not self._loaded:
+            self._loaded = True
+            self._publisher.loaded()
+        return wake_at
+
+    def _failed(self, fault: Exception) -> None:
+        """Say, and log once, that a whole round failed; nothing that is published changes."""
+        text = f"stackd itself failed to read the stacks directories ({type(fault).__name__}); its log says more"
+        if text != self._fault:
+            log.error("%s", text, exc_info=fault)
+        self._fault = self._problem = text
 
     async def _pause(self, wake_at: float | None) -> None:
         rest = self._options.watch.rescan
@@ -207,7 +234,10 @@ class Source:
             if fate is Fate.REMOVED and running is not None and name not in running:
                 self._forget(name)
             elif fate is Fate.HERE:
-                wakes.append(self._here(name, stacks, outcome, roots, at))
+                try:
+                    wakes.append(self._here(name, stacks, outcome, roots, at))
+                except Exception as fault:  # the seam: a fault of ours at one stack is that stack's state
+                    self._stuck(name, stacks.chosen[name].place, fault)
             else:
                 place = self._registry.known[name].place
                 self._publish(doubtful(name, fate, self._held.setdefault(name, Held()), outcome, place))
@@ -241,6 +271,15 @@ class Source:
         self._publish(desired)
         return min((wake for wake in (again, settles) if wake is not None), default=None)
 
+    def _stuck(self, name: StackName, place: Place, fault: Exception) -> None:
+        """Publish what is in force of a stack whose reading stackd failed to take."""
+        found = defect(fault, place.root / place.entry)
+        desired = self._held.setdefault(name, Held()).desired(name)
+        before = self._published.get(name)
+        if before is None or found not in before.diagnostics:
+            log.error("taking the definition of stack %s failed by a fault of stackd", name, exc_info=fault)
+        self._publish(replace(desired, diagnostics=(found,), services_settled=False))
+
     def _sorted(self, reading: Reading, labels: Mapping[StackName, str]) -> Stacks:
         """The readings by name; of several with one name, one counts."""
         known = self._registry.known
@@ -262,8 +301,8 @@ class Source:
 
     def _publish(self, desired: DesiredStack) -> None:
         if self._published.get(desired.name) != desired:
-            self._published[desired.name] = desired
             self._publisher.publish(desired)
+            self._published[desired.name] = desired
 
     def _forget(self, name: StackName) -> None:
         self._registry = forget(self._registry, name)

@@ -10,11 +10,11 @@ What this module does NOT do: know what the files are for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import stat
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,12 +146,13 @@ class Watcher:
             began = clock()
             try:
                 await self._watch()
-            except (OSError, RuntimeError, ExceptionGroup) as error:
+            except Exception as error:  # the seam: whatever ends the watch, it is made anew
                 delay = _FIRST_RETRY if clock() - began > self._slowest else delay
                 # A directory that went while the watch was laid is no fault yet.
                 if not (isinstance(error, FileNotFoundError) and delay == _FIRST_RETRY):
                     self._degraded(error)
-                await self._compare()
+                with contextlib.suppress(Exception):  # what fails here has been said, and a reading says where
+                    await self._compare()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, self._slowest)
 
@@ -170,7 +171,7 @@ class Watcher:
             recursive=False,
             ignore_permission_denied=True,
         )
-        async with aclosing(batches):
+        async with contextlib.aclosing(batches):
             await self._follow_up(batches, laid)
 
     async def _follow_up(self, batches: AsyncGenerator[set[FileChange], None], laid: Trail) -> None:

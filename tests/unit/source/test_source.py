@@ -18,8 +18,12 @@ from stackd.model.spec import Loaded
 from stackd.model.view import DesiredStack, Now, Presence
 from stackd.runtime.database import Bounds
 from stackd.runtime.journal import Journal
+from stackd.source import scan
+from stackd.source.discover import Candidate
+from stackd.source.force import Held
+from stackd.source.reading import Files
 from stackd.source.revision import Revision
-from stackd.source.scan import SourceSettings
+from stackd.source.scan import SourceSettings, StackReading
 from stackd.source.source import ELSEWHERE, GONE, Source, SourceOptions
 
 FREEZE = FreezeConfig(stack_grace=0.3, service_grace=0.2)
@@ -465,6 +469,83 @@ async def test_only_variables_that_are_passed_on_reach_a_definition(world: World
         assert mode(world.of("blog")) == "dev"
     async with world.source():
         assert mode(world.of("blog")) == "nobody"
+
+
+async def test_one_file_that_no_read_is_prepared_for_costs_nothing_but_its_stack(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when compose.yaml led to /proc/kmsg: a fault outside of the loader."""
+    file = world.write("blog", compose())
+    world.write("shop", compose())
+    broken = world.root / "shop"
+    real = scan.look
+
+    def look(root: Path, entry: str, files: Files) -> Candidate:
+        if root / entry == broken:
+            raise TypeError("object of type 'NoneType' has no len()")
+        return real(root, entry, files)
+
+    monkeypatch.setattr(scan, "look", look)
+    async with world.source() as source:
+        (found,) = world.of("shop").diagnostics
+        assert (found.code, found.span.file) == ("internal-error", str(broken))
+        assert "stackd itself failed at this stack (TypeError in test_source.py:" in found.message
+        file.write_text(compose(mode="b"))
+        await world.until(lambda: mode(world.of("blog")) == "b")
+        await source.rescan()
+        assert [one.exc_info is not None for one in caplog.records if "by a fault of stackd" in one.message] == [True]
+        monkeypatch.undo()
+        await source.rescan()
+        assert world.of("shop").project is not None and codes(world.of("shop")) == []
+
+
+async def test_a_fault_while_a_stack_is_taken_is_that_stacks_state(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.write("blog", compose())
+    world.write("shop", compose())
+    real = Held.take
+
+    def take(held: Held, reading: StackReading, at: float, quiet: float) -> float | None:
+        if reading.name == "blog":
+            raise ZeroDivisionError("p4ss")
+        return real(held, reading, at, quiet)
+
+    monkeypatch.setattr(Held, "take", take)
+    async with world.source() as source:
+        assert codes(world.of("blog")) == ["internal-error"]
+        assert "p4ss" not in str(world.of("blog").diagnostics)
+        assert world.of("shop").project is not None
+        await source.rescan()
+        assert sum("by a fault of stackd" in one.message for one in caplog.records) == 1
+        monkeypatch.undo()
+        await source.rescan()
+        assert world.of("blog").project is not None
+
+
+async def test_a_round_that_fails_as_a_whole_is_said_and_done_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("blog", compose())
+    async with world.source() as source:
+        real = source._scanner.read
+        monkeypatch.setattr(source._scanner, "read", lambda: len(None))  # type: ignore[arg-type]
+        await source.rescan()
+        assert source.problem.startswith("stackd itself failed to read the stacks directories (TypeError)")
+        assert world.of("blog").project is not None
+        monkeypatch.setattr(source._scanner, "read", real)
+        await source.rescan()
+        assert source.problem == ""
+
+
+async def test_a_definition_that_is_a_file_of_the_kernel_is_refused_and_the_others_go_on(world: World) -> None:
+    world.write("shop", compose())
+    (world.root / "blog").mkdir()
+    (world.root / "blog" / "compose.yaml").symlink_to("/proc/kmsg")
+    async with world.source():
+        (found,) = world.of("blog").diagnostics
+        assert (found.code, "not a regular file" in found.message) == ("unreadable-file", True)
+        assert world.of("shop").project is not None
 
 
 async def test_the_journal_keeps_what_a_restart_needs(world: World, tmp_path: Path) -> None:

@@ -275,3 +275,23 @@ async def test_without_any_watch_changes_are_found_by_time_and_the_reason_is_tol
             await disk.watcher.changed()
         monkeypatch.undo()
         await until(lambda: not disk.watcher.problem)
+
+
+async def test_a_fault_while_comparing_does_not_end_the_watch(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("0")
+    async with watched(file) as disk:
+        faults = 3
+        real = disk.prints
+
+        def failing(target: Target) -> Prints:
+            nonlocal faults
+            if faults:
+                faults -= 1
+                raise TypeError("object of type 'NoneType' has no len()")
+            return real(target)
+
+        disk.watcher._fingerprints = failing
+        replace(file, "1")
+        await disk.noticed()
+        assert not faults
