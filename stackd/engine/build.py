@@ -1,9 +1,9 @@
 """Building images: `docker buildx build` where it is installed, else the engine's classic builder over its API.
 
 Law: which builder was used is logged. 60 s (Deadlines.silence) without a line of output is a time-out; a cancelled
-build ends its process. Build args reach buildx by its environment, which other users cannot read; its command line
-they can. `# syntax=` lines, secrets and RUN --mount are buildx's affair: the classic builder's own error
-says so.
+build ends its process, and the packing of its context, which may take Deadlines.packing. Build args reach buildx by its
+environment, which other users cannot read; its command line they can. `# syntax=` lines, secrets and RUN --mount are
+buildx's affair: the classic builder's own error says so.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackd.engine.base import Progress
-from stackd.engine.context import pack
+from stackd.engine.context import Halt, Packed, inspect, pack
 from stackd.engine.failures import refused
 from stackd.engine.wire import Ask, Stream, Wire
 from stackd.errors import EngineError, EngineErrorKind
@@ -46,13 +46,14 @@ _SECRET = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What to build, and how to tell of it. `silence` in seconds."""
+    """What to build, and how to tell of it. `silence` and `packing` (Deadlines) in seconds."""
 
     build: BuildSpec
     tag: str
     labels: Mapping[str, str]
     progress: Callable[[Progress], None]
     silence: float
+    packing: float = 600.0
 
     @property
     def doing(self) -> str:
@@ -90,8 +91,7 @@ async def has_buildx() -> bool:
 
 async def _with_buildx(wire: Wire, request: BuildRequest) -> None:
     build = request.build
-    if not await asyncio.to_thread(Path(build.context).is_dir):
-        raise EngineError(EngineErrorKind.FAILED, f"build context {build.context} is no folder")
+    await asyncio.to_thread(inspect, build)
     args = passed_args(request)
     environ = os.environ | args.environment
     environ |= {"DOCKER_HOST": f"unix://{wire.socket}", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
@@ -214,8 +214,18 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+async def _packed(request: BuildRequest) -> Packed:
+    """The context as a tar. A thread cannot be cancelled, so it is called off."""
+    halt = Halt.after(request.packing)
+    try:
+        return await asyncio.to_thread(pack, request.build, halt)
+    except asyncio.CancelledError:
+        halt.called.set()
+        raise
+
+
 async def _classic(wire: Wire, request: BuildRequest) -> None:
-    packed = await asyncio.to_thread(pack, request.build)
+    packed = await _packed(request)
     try:
         ask = Ask(
             "POST",

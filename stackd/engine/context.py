@@ -1,30 +1,63 @@
 """A build context as a tar: the folder without what `.dockerignore` leaves out, and the Dockerfile wherever it is.
 
-Law: everything here blocks and belongs into a thread. Files are the user's own: owner and group become root's, as the
-Docker CLI has it; links stay links. What this module does not do: talk to an engine.
+Law: everything here blocks and belongs into a thread; `Halt` ends it between two files and within a large one. Nothing
+waits: pipes and devices are entries without content, as the Docker CLI has it, and sockets are passed over. Files are
+the user's own: owner and group become root's, links stay links. What this module does not do: talk to an engine, match
+patterns (`ignore`).
 """
 
 from __future__ import annotations
 
 import io
 import os
-import re
+import stat
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from stackd.engine.ignore import BadPattern, Ignore, Rule, Trail, rules
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.spec import BuildSpec
+from stackd.regular_file import read_regular
 
 _BESIDE = ".stackd.Dockerfile"
 """The name in the tar of a Dockerfile that is not in the context."""
 
+_IGNORE = ".dockerignore"
+_LARGEST = 8 * 1024 * 1024
+"""Bytes of a Dockerfile (as of any stack file)."""
+_LARGEST_IGNORE = 256 * 1024
+
 _END_OF_ARCHIVE = 2 * tarfile.BLOCKSIZE
 """The library pads beyond it. An engine stops reading there, and with a rest unread it does not notice that the client
 hangs up: a cancelled build would go on (seen on 20.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """When to give up: at an instant (monotonic seconds), or when it is `called` from another thread."""
+
+    deadline: float
+    seconds: float
+    called: threading.Event = field(default_factory=threading.Event)
+
+    @staticmethod
+    def after(seconds: float) -> Halt:
+        """Give up in so many seconds."""
+        return Halt(time.monotonic() + seconds, seconds)
+
+    def check(self) -> None:
+        """Raises EngineError(timeout) when it is time to give up."""
+        if self.called.is_set():
+            raise EngineError(EngineErrorKind.TIMEOUT, "packing the build context was cancelled")
+        if time.monotonic() >= self.deadline:
+            message = f"packing the build context took longer than {self.seconds:g} s: is too much in it?"
+            raise EngineError(EngineErrorKind.TIMEOUT, f"{message} A .dockerignore leaves files out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +68,61 @@ class Packed:
     dockerfile: str
 
 
-def pack(build: BuildSpec) -> Packed:
-    """Make the tar. Raises EngineError(failed) when the context or the Dockerfile is not there or cannot be read."""
+def pack(build: BuildSpec, halt: Halt) -> Packed:
+    """Make the tar. Raises EngineError: failed when the context, the Dockerfile or .dockerignore is not there or cannot
+    be read, timeout when `halt` says so.
+    """
+    root = _root(build)
+    try:
+        return _pack(root, build, halt)
+    except OSError as error:
+        raise _failed(build, error) from error
+
+
+def inspect(build: BuildSpec) -> None:
+    """Refuse, before a builder reads them, a Dockerfile or an ignore file that are no regular files or broken ones.
+
+    Raises EngineError as `pack`.
+    """
+    root = _root(build)
+    try:
+        if not build.dockerfile_inline:
+            path = root / build.dockerfile
+            _read(path, _LARGEST, f"no Dockerfile at {path}")
+            _rules(path.with_name(f"{path.name}{_IGNORE}"))
+        _rules(root / _IGNORE)
+    except OSError as error:
+        raise _failed(build, error) from error
+
+
+def _root(build: BuildSpec) -> Path:
     root = Path(build.context)
     if not root.is_dir():
         raise EngineError(EngineErrorKind.FAILED, f"build context {build.context} is no folder")
+    return root
+
+
+def _failed(build: BuildSpec, error: OSError) -> EngineError:
+    message = f"build context {build.context}: {error.strerror or error}: {error.filename}"
+    return EngineError(EngineErrorKind.FAILED, message)
+
+
+def _read(path: Path, largest: int, missing: str) -> bytes:
+    """The content of a file that a build names. Raises OSError, and EngineError(failed) when it is not there."""
     try:
-        return _pack(root, build)
-    except OSError as error:
-        message = f"build context {build.context}: {error.strerror or error}: {error.filename}"
-        raise EngineError(EngineErrorKind.FAILED, message) from error
+        return read_regular(path, largest)
+    except (FileNotFoundError, NotADirectoryError):
+        raise EngineError(EngineErrorKind.FAILED, missing) from None
 
 
-def _pack(root: Path, build: BuildSpec) -> Packed:
+def _pack(root: Path, build: BuildSpec, halt: Halt) -> Packed:
     name, text = _dockerfile(root, build)
-    rules = Ignore(_patterns(root / ".dockerignore"), always=(name, ".dockerignore"))
+    ignore = Ignore(_rules(root / _IGNORE), always=(name, _IGNORE))
     file = tempfile.TemporaryFile(prefix="stackd-build-")  # noqa: SIM115
     try:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            for path in _walk(root, rules):
-                tar.add(root / path, arcname=path, recursive=False, filter=_as_root)
+            for path in _walk(root, ignore, halt):
+                _add(tar, root / path, path, halt)
             if text is not None:
                 entry = tarfile.TarInfo(name)
                 entry.size = len(text)
@@ -62,6 +130,7 @@ def _pack(root: Path, build: BuildSpec) -> Packed:
             end = tar.offset + _END_OF_ARCHIVE
         file.truncate(end)
         file.seek(0)
+        halt.check()
     except BaseException:
         file.close()
         raise
@@ -73,10 +142,39 @@ def _dockerfile(root: Path, build: BuildSpec) -> tuple[str, bytes | None]:
     if build.dockerfile_inline:
         return _BESIDE, build.dockerfile_inline.encode()
     path = root / build.dockerfile
-    if not path.is_file():
-        raise EngineError(EngineErrorKind.FAILED, f"no Dockerfile at {path}")
+    text = _read(path, _LARGEST, f"no Dockerfile at {path}")
     inside = os.path.relpath(path, root)
-    return (_BESIDE, path.read_bytes()) if inside.startswith("..") else (inside, None)
+    return (_BESIDE, text) if inside.startswith("..") else (inside, None)
+
+
+class _Content(io.RawIOBase):
+    """A file's content for the tar, in pieces, between which it may be given up."""
+
+    def __init__(self, file: IO[bytes], halt: Halt) -> None:
+        super().__init__()
+        self._file, self._halt = file, halt
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next piece."""
+        self._halt.check()
+        return self._file.read(size)
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str, halt: Halt) -> None:
+    """Add a file, folder, link or device; content is read of what is a regular file when it is open."""
+    entry = tar.gettarinfo(str(path), arcname=name)
+    if entry is None:
+        return
+    if not entry.isreg():
+        tar.addfile(_as_root(entry))
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW)
+    with open(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(None, "was replaced while the context was packed", str(path))
+        entry.size = found.st_size
+        tar.addfile(_as_root(entry), _Content(file, halt))
 
 
 def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -85,72 +183,43 @@ def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _walk(root: Path, rules: Ignore) -> Iterator[str]:
+def _walk(root: Path, ignore: Ignore, halt: Halt) -> Iterator[str]:
     """Paths relative to the root, folders before what is in them; sockets are passed over."""
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        here = "" if Path(folder) == root else os.path.relpath(folder, root) + "/"
-        for name in sorted(files) + folders:
-            if not rules.leaves_out(here + name) and not (root / here / name).is_socket():
-                yield here + name
-        folders[:] = [
-            name for name in folders if not rules.prunes(here + name) and not (root / here / name).is_symlink()
-        ]
+    todo: list[tuple[str, Trail]] = [("", ignore.root)]
+    while todo:
+        here, trail = todo.pop()
+        folders: list[tuple[str, Trail]] = []
+        for entry in _entries(root / here, left_out=bool(here) and ignore.leaves_out(here[:-1], trail)):
+            halt.check()
+            path, own = here + entry.name, ignore.enter(trail, entry.name)
+            if not ignore.leaves_out(path, own) and not _is_socket(entry):
+                yield path
+            if entry.is_dir(follow_symlinks=False) and not ignore.prunes(path, own):
+                folders.append((path + "/", own))
+        todo += reversed(folders)
 
 
-def _patterns(path: Path) -> list[str]:
+def _entries(folder: Path, *, left_out: bool) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name. One that is `left_out` itself need not be readable."""
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        with os.scandir(folder) as listed:
+            return sorted(listed, key=lambda entry: entry.name)
+    except PermissionError:
+        if left_out:
+            return []
+        raise
+
+
+def _is_socket(entry: os.DirEntry[str]) -> bool:
+    return stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode)
+
+
+def _rules(path: Path) -> list[Rule]:
+    """The rules of an ignore file, none when it is not there. Raises OSError, EngineError(failed)."""
+    try:
+        text = read_regular(path, _LARGEST_IGNORE).decode("utf-8", errors="replace")
+        return list(rules(text))
     except FileNotFoundError:
         return []
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-
-
-class Ignore:
-    """The rules of a `.dockerignore`: the last that matches a path or a folder above it decides; `!` takes back."""
-
-    def __init__(self, patterns: Sequence[str], always: Sequence[str] = ()) -> None:
-        self._rules = [(_expression(pattern.removeprefix("!")), not pattern.startswith("!")) for pattern in patterns]
-        self._always = frozenset(always)
-        self._takes_back = any(not leaves_out for _, leaves_out in self._rules)
-
-    def leaves_out(self, path: str) -> bool:
-        """Whether the path stays out of the context."""
-        out = False
-        for expression, leaves_out in self._rules:
-            if expression.match(path):
-                out = leaves_out
-        return out and path not in self._always
-
-    def prunes(self, folder: str) -> bool:
-        """Whether nothing within the folder can be wanted."""
-        needed = any(path.startswith(folder + "/") for path in self._always)
-        return not self._takes_back and not needed and self.leaves_out(folder)
-
-
-_PARTS = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|\\.|.", re.DOTALL)
-
-
-def _expression(pattern: str) -> re.Pattern[str]:
-    """A pattern of Go's filepath.Match with `**` for any number of folders; it also matches all that lies below."""
-    cleaned = os.path.normpath(pattern.strip()).lstrip("/")
-    translated = "".join(map(_part, _PARTS.findall(cleaned)))
-    return re.compile(f"{translated}(/.*)?\\Z", re.DOTALL)
-
-
-def _part(part: str) -> str:
-    match part:
-        case "**/":
-            return "(?:.*/)?"
-        case "**":
-            return ".*"
-        case "*":
-            return "[^/]*"
-        case "?":
-            return "[^/]"
-        case _ if part.startswith("[") and len(part) > 1:
-            return part
-        case _ if part.startswith("\\") and len(part) > 1:
-            return re.escape(part[1])
-        case _:
-            return re.escape(part)
+    except BadPattern as error:
+        raise EngineError(EngineErrorKind.FAILED, f"{path}: {error}") from None

@@ -217,7 +217,9 @@ class DockerEngine:
         self, build: BuildSpec, tag: str, labels: Mapping[str, str], progress: Callable[[Progress], None]
     ) -> None:
         """See `Engine.build_image`."""
-        await build_image(self._wire, BuildRequest(build, tag, labels, progress, self._deadlines.silence))
+        deadlines = self._deadlines
+        request = BuildRequest(build, tag, labels, progress, deadlines.silence, deadlines.packing)
+        await build_image(self._wire, request)
 
     # Streams
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 
 from stackd.engine.build import BuildRequest, build_image, buildx_command, classic_params, passed_args
-from stackd.engine.context import Ignore, pack
 from stackd.engine.credentials import Reference, parse_reference, registry_auth
 from stackd.engine.locate import locate
 from stackd.engine.logs import CUT, LONGEST_LINE, Splitter
@@ -187,73 +184,6 @@ async def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(EngineError, match="docker-credential-absent") as caught:
         await registry_auth("s.test", config)
     assert caught.value.kind is EngineErrorKind.DENIED
-
-
-@pytest.mark.parametrize(
-    ("patterns", "out", "stays"),
-    [
-        (["node_modules"], ["node_modules", "node_modules/a/b"], ["a/node_modules", "node_modules2"]),
-        (["**/node_modules"], ["node_modules", "a/b/node_modules/c"], ["node_modulesx"]),
-        (["*.log"], ["a.log"], ["d/a.log", "a.logs"]),
-        (["**/*.log"], ["a.log", "d/e/a.log"], []),
-        (["/build/"], ["build", "build/x"], ["a/build"]),
-        (["docs", "!docs/keep.md"], ["docs/a.md"], ["docs/keep.md"]),
-        (["!a", "a"], ["a"], []),
-        (["te?t", "x[0-9]"], ["test", "x1"], ["tet", "xa"]),
-        (["a.b"], ["a.b"], ["axb"]),
-        (["*"], ["a", "a/b"], []),
-    ],
-)
-def test_ignore_rules_are_those_of_docker(patterns: list[str], out: list[str], stays: list[str]) -> None:
-    rules = Ignore(patterns)
-    assert [path for path in out if not rules.leaves_out(path)] == []
-    assert [path for path in stays if rules.leaves_out(path)] == []
-
-
-def names(build: BuildSpec) -> tuple[set[str], str]:
-    packed = pack(build)
-    with packed.file, tarfile.open(fileobj=packed.file) as tar:
-        assert {(entry.uid, entry.uname) for entry in tar} == {(0, "")}
-        return set(tar.getnames()), packed.dockerfile
-
-
-def test_a_context_is_its_folder_without_what_is_ignored(tmp_path: Path) -> None:
-    (tmp_path / "src").mkdir()
-    (tmp_path / "junk").mkdir()
-    for name in ("Dockerfile", "src/app.py", "junk/x", "secret.env"):
-        (tmp_path / name).write_text("x")
-    (tmp_path / "link").symlink_to("nowhere")
-    (tmp_path / ".dockerignore").write_text("# all but src\n*\n!src\n!link\n")
-    found, dockerfile = names(BuildSpec(context=str(tmp_path)))
-    assert found == {"Dockerfile", ".dockerignore", "src", "src/app.py", "link"}
-    assert dockerfile == "Dockerfile"
-
-
-def test_a_dockerfile_from_elsewhere_comes_along(tmp_path: Path) -> None:
-    context = tmp_path / "context"
-    context.mkdir()
-    (tmp_path / "Other").write_text("FROM x")
-    for build in (
-        BuildSpec(context=str(context), dockerfile="../Other"),
-        BuildSpec(context=str(context), dockerfile_inline="FROM x"),
-    ):
-        found, dockerfile = names(build)
-        assert dockerfile in found
-
-
-def test_a_socket_in_the_context_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM x")
-    monkeypatch.chdir(tmp_path)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("s")
-        assert names(BuildSpec(context=str(tmp_path)))[0] == {"Dockerfile"}
-
-
-@pytest.mark.parametrize("build", [BuildSpec(context="/no/such/folder"), BuildSpec(context="/", dockerfile="no/such")])
-def test_a_missing_context_or_dockerfile_is_a_failure_in_words(build: BuildSpec) -> None:
-    with pytest.raises(EngineError, match="no") as caught:
-        pack(build)
-    assert caught.value.kind is EngineErrorKind.FAILED
 
 
 def request() -> BuildRequest:
