@@ -131,7 +131,7 @@ class SupervisionConfig(_Section):
 
 
 class LimitsConfig(_Section):
-    """How much is done at once, over all stacks."""
+    """How much is done at once, over all stacks; and how much one stack may ask for."""
 
     starts: int = Field(default=4, ge=1)
     """Containers started at the same time. (More than 4 gains nothing on the machines measured.)"""
@@ -147,6 +147,9 @@ class LimitsConfig(_Section):
 
     builds: int = Field(default=1, ge=1)
     """Images built at the same time."""
+
+    replicas: int = Field(default=1000, ge=1)
+    """At most this many containers in one stack for all its services with more than one (`scale`, `replicas`)."""
 
 
 class HistoryConfig(_Section):

@@ -216,7 +216,7 @@ def _address(config: Config) -> Address:
 def _source_options(config: Config) -> SourceOptions:
     env = {name: os.environ[name] for name in config.pass_env if name in os.environ}
     default = config.supervision.policy()
-    settings = SourceSettings(config.stacks, env, config.env_files, default)
+    settings = SourceSettings(config.stacks, env, config.env_files, default, config.limits.replicas)
     return SourceOptions(settings, config.watch, config.freeze)
 
 

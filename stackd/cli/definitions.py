@@ -45,6 +45,7 @@ class Definitions:
             raise Stop(Exit.INVALID, str(error)) from error
         self._env_files = config.env_files
         self._restart = config.supervision.policy()
+        self._replicas = config.limits.replicas
         self.env: Mapping[str, str] = {name: os.environ[name] for name in config.pass_env if name in os.environ}
 
     def load(self, inputs: StackInputs) -> Loaded:
@@ -54,7 +55,8 @@ class Definitions:
         return load(self._configured(inputs), Path.read_bytes, self.env)
 
     def _configured(self, inputs: StackInputs) -> StackInputs:
-        return replace(inputs, env_files=(*self._env_files, *inputs.env_files), default_restart=self._restart)
+        env_files = (*self._env_files, *inputs.env_files)
+        return replace(inputs, env_files=env_files, default_restart=self._restart, replicas=self._replicas)
 
     def asked(self, asked: Asked, daemon: Callable[[], Client], wrong: Exit) -> tuple[StackInputs, Mapping[str, str]]:
         """What the command line asks for: the definition, and the variables to see. Raises `Stop` with `wrong`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stackd.compose import extend, fig, include, merge, rules, yaml
 from stackd.compose.environment import Reader
-from stackd.compose.expand import expand
+from stackd.compose.expand import Budget, expand
 from stackd.compose.interpolate import MUST_BE_SET, interpolate
 from stackd.compose.normalise import settle
 from stackd.compose.report import Report, file_named, quote
@@ -44,7 +44,8 @@ class Assembly:
     wherever it stands; `interpolate`: false leaves every reference as it is written; `paths_resolved`: false leaves
     every path so; `lenient`: a short text that cannot be taken apart may hold references, so it stays as it is;
     `checked`: false asks no rule what may be there. `included` counts the entries of `include` that were read, `copied`
-    the values that `extends` took over, `laid` those that documents were laid over.
+    the values that `extends` took over, `laid` those that documents were laid over; `ports`: what ranges may still
+    have.
     """
 
     reader: Reader
@@ -59,6 +60,7 @@ class Assembly:
     included: int = 0
     copied: int = 0
     laid: int = 0
+    ports: Budget = field(default_factory=Budget)
     _parsed: dict[Path, list[yaml.Document]] = field(default_factory=dict)
 
     def documents(self, path: Path, asked: Node | None = None, pointer: tuple[str, ...] = ()) -> list[yaml.Document]:
@@ -127,7 +129,7 @@ class Assembly:
             message = '"version" has no meaning any more; remove it'
             report.warning("obsolete-key", message, root.key_span("version"), ("version",))
             root.drop("version")
-        expand(root, report, lenient=self.lenient)
+        expand(root, report, self.ports, lenient=self.lenient)
         unique(root)
         return root
 

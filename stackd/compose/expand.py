@@ -17,22 +17,22 @@ from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, any_secret
 from stackd.errors import Span
 
 PORTS = 2 * 65_535
-"""The ports that all ranges of a document may have together: a few characters ask for as many as there are."""
+"""The ports that all ranges of a load may have together: a few characters ask for as many as there are."""
 
 
 @dataclass(slots=True)
-class _Budget:
-    """How many ports are still to be had."""
+class Budget:
+    """How many ports of ranges are still to be had in one load, whatever it includes."""
 
     ports: int = PORTS
 
 
-def expand(root: Map, report: Report, *, lenient: bool = False) -> None:
+def expand(root: Map, report: Report, budget: Budget, *, lenient: bool = False) -> None:
     """Bring every service and every top-level resource into its long form.
 
     `lenient`: what cannot be taken apart may have references left in it, so it stays short and nothing is said.
     """
-    services, budget = root.get("services"), _Budget()
+    services = root.get("services")
     if isinstance(services, Map):
         for name, service in services.entries.items():
             if isinstance(service, Map):
@@ -72,7 +72,7 @@ def _external(resource: Map, path: Path, report: Report) -> None:
 class _Service:
     """The expansion of one service."""
 
-    def __init__(self, service: Map, path: Path, report: Report, budget: _Budget, *, lenient: bool) -> None:
+    def __init__(self, service: Map, path: Path, report: Report, budget: Budget, *, lenient: bool) -> None:
         self._service, self._path, self._report, self._lenient = service, path, report, lenient
         self._budget = budget
 
@@ -150,7 +150,7 @@ class _Service:
                 ports = parse_port(str(item.value))  # 80.0 is no port
                 self._budget.ports -= len(ports) - 1
                 if self._budget.ports < 0:
-                    message = f"ranges of ports have more than {PORTS} ports"
+                    message = f"all ranges of ports together have more than {PORTS} ports"
                     self._report.error("too-big", message, item.span, (*self._path, "ports", str(at)))
                     break
                 items += _range(item, ports)

@@ -167,7 +167,7 @@ class _Extending:
                 merge.reset(root, forgotten)
                 root = merge.merge(root, tree, self._report)
             unique(root)
-            expand(root, self._report, lenient=self._assembly.lenient)
+            expand(root, self._report, self._assembly.ports, lenient=self._assembly.lenient)
         services = root.get("services") if root is not None else None
         if root is None or not isinstance(services, Map):
             if self._report.errors == before:  # else the error says what is wrong with the file

@@ -308,7 +308,7 @@ def _left_out(state: _Load, root: Map) -> frozenset[str]:
     alone.judge(root, report, paths_resolved=inputs.paths_resolved)
     if inputs.consistent:
         check(root, left_out, report)
-    refusals(root, left_out, state.report)
+    refusals(root, left_out, report, inputs.replicas)
     if inputs.services and not report.failed:
         left_out = profiles.selected(root, inputs.services, enabled, report)
     profiles.prune(root, left_out)

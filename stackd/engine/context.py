@@ -162,7 +162,7 @@ class _Content(io.RawIOBase):
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, halt: Halt) -> None:
     """Add a file, folder, link or device; content is read of what is a regular file when it is open."""
-    entry = tar.gettarinfo(str(path), arcname=name)
+    entry: tarfile.TarInfo | None = tar.gettarinfo(str(path), arcname=name)
     if entry is None:
         return
     if not entry.isreg():

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stackd.compose.inputs import REPLICAS
 from stackd.compose.load import StackInputs, load, normal_name
 from stackd.errors import Diagnostic, Span
 from stackd.model.ids import StackName
@@ -36,6 +37,7 @@ class SourceSettings:
     env: Mapping[str, str]
     env_files: tuple[Path, ...] = ()
     default_restart: RestartPolicy = RestartPolicy()
+    replicas: int = REPLICAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,12 @@ def inputs_of(revision: Revision, settings: SourceSettings) -> StackInputs:
 
 
 def _configured(inputs: StackInputs, settings: SourceSettings) -> StackInputs:
-    return replace(inputs, env_files=settings.env_files, default_restart=settings.default_restart)
+    return replace(
+        inputs,
+        env_files=settings.env_files,
+        default_restart=settings.default_restart,
+        replicas=settings.replicas,
+    )
 
 
 def _load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> Loaded:

@@ -27,7 +27,7 @@ def test_a_regular_file_is_read_whole_and_an_empty_one_is_empty(tmp_path: Path) 
 @pytest.mark.parametrize("place", ["/proc/version", "/proc/kmsg", "/sys/kernel/mm/transparent_hugepage/enabled"])
 def test_a_file_of_the_kernel_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(regular_file.os, "open", lambda *args: opened.append(args[0]))
+    monkeypatch.setattr(os, "open", lambda *args: opened.append(args[0]))
     (tmp_path / "compose.yaml").symlink_to(place)
     with pytest.raises(OSError, match="is a file of the kernel"):
         read_regular(tmp_path / "compose.yaml", 100, place)
@@ -46,7 +46,7 @@ def test_pipes_sockets_devices_and_folders_are_refused_unopened(
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
-    monkeypatch.setattr(regular_file.os, "open", lambda *_args: pytest.fail("was opened"))
+    monkeypatch.setattr(os, "open", lambda *_args: pytest.fail("was opened"))
     for name, message in (("pipe", "a named pipe"), ("socket", "a socket"), (".", "a folder")):
         with pytest.raises(OSError, match=f"is {message}, not a regular file"):
             read_regular(tmp_path / name, 100)
@@ -58,7 +58,7 @@ def test_a_file_that_became_a_pipe_after_the_look_is_refused(tmp_path: Path, mon
     (tmp_path / "f").write_text("x")
     os.mkfifo(tmp_path / "pipe")
     seen = os.lstat(tmp_path / "f")
-    monkeypatch.setattr(regular_file.os, "lstat", lambda _path: seen)
+    monkeypatch.setattr(os, "lstat", lambda _path: seen)
     with pytest.raises(OSError, match="a named pipe"):
         read_regular(tmp_path / "pipe", 100)
 
@@ -66,6 +66,6 @@ def test_a_file_that_became_a_pipe_after_the_look_is_refused(tmp_path: Path, mon
 def test_no_more_is_read_than_allowed_from_a_file_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "f").write_bytes(b"a" * 5000)
     small = os.stat_result((*os.lstat(tmp_path / "f")[:6], 1, 0, 0, 0))
-    monkeypatch.setattr(regular_file.os, "fstat", lambda _handle: small)
+    monkeypatch.setattr(os, "fstat", lambda _handle: small)
     with pytest.raises(OSError, match="larger than"):
         read_regular(tmp_path / "f", 100)

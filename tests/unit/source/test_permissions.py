@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from stackd.source import permissions
 from stackd.source.acl import Acl
 from stackd.source.permissions import Accounts, Found, Permissions, is_private_group, link_objection, objection
 
@@ -70,9 +69,9 @@ def _account(monkeypatch: pytest.MonkeyPatch, members: Iterable[str] = (), *othe
     me = pwd.struct_passwd(("ann", "x", ME, ME, "", "/", "/bin/sh"))
     group = grp.struct_group(("ann", "x", ME, list(members)))
     rest = [pwd.struct_passwd((f"u{uid}", "x", uid, gid, "", "/", "/bin/sh")) for uid, gid in others]
-    monkeypatch.setattr(permissions.pwd, "getpwuid", lambda uid: {ME: me}[uid])
-    monkeypatch.setattr(permissions.grp, "getgrgid", lambda gid: {ME: group}[gid])
-    monkeypatch.setattr(permissions.pwd, "getpwall", lambda: [me, *rest])
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {ME: me}[uid])
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: {ME: group}[gid])
+    monkeypatch.setattr(pwd, "getpwall", lambda: [me, *rest])
 
 
 def test_the_owners_private_group_counts_as_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +132,7 @@ class _Links:
                 return seen
             return os.stat_result((*seen[:4], self.owner, *seen[5:]))
 
-        monkeypatch.setattr(permissions.os, "lstat", lstat)
+        monkeypatch.setattr(os, "lstat", lstat)
 
 
 def test_every_link_on_the_way_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

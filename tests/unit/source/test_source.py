@@ -18,7 +18,7 @@ from stackd.model.spec import Loaded
 from stackd.model.view import DesiredStack, Now, Presence
 from stackd.runtime.database import Bounds
 from stackd.runtime.journal import Journal
-from stackd.source import scan
+from stackd.source import discover
 from stackd.source.discover import Candidate
 from stackd.source.force import Held
 from stackd.source.reading import Files
@@ -478,14 +478,14 @@ async def test_one_file_that_no_read_is_prepared_for_costs_nothing_but_its_stack
     file = world.write("blog", compose())
     world.write("shop", compose())
     broken = world.root / "shop"
-    real = scan.look
+    real = discover.look
 
     def look(root: Path, entry: str, files: Files) -> Candidate:
         if root / entry == broken:
             raise TypeError("object of type 'NoneType' has no len()")
         return real(root, entry, files)
 
-    monkeypatch.setattr(scan, "look", look)
+    monkeypatch.setattr("stackd.source.scan.look", look)
     async with world.source() as source:
         (found,) = world.of("shop").diagnostics
         assert (found.code, found.span.file) == ("internal-error", str(broken))
