@@ -13,6 +13,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+LARGEST = 8 * 1024 * 1024
+"""Bytes of any file that a definition is made of; a larger one is not one that a person wrote."""
 _KERNEL = ("/proc/", "/sys/")
 
 
@@ -45,6 +47,18 @@ def read_regular(
         return content
     finally:
         os.close(handle)
+
+
+def read_bounded(path: Path) -> bytes:
+    """The content of any file that a person named, a pipe or standard input, too; at most `LARGEST` bytes.
+
+    For a person's own process: it waits for a pipe. Raises OSError.
+    """
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise _too_large(path, LARGEST)
+    return content
 
 
 def _content(handle: int, largest: int) -> bytes:

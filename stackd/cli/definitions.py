@@ -18,6 +18,7 @@ from stackd.cli.exits import Exit, Stop
 from stackd.cli.places import config_file, config_text, stacks_dirs
 from stackd.compose.inputs import FILE_NAMES, OVERRIDE_NAMES, StackInputs, stack_inputs
 from stackd.errors import ConfigError
+from stackd.regular_file import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ class Definitions:
         """Read one definition."""
         from stackd.compose.load import load
 
-        return load(self._configured(inputs), Path.read_bytes, self.env)
+        return load(self._configured(inputs), read_bounded, self.env)
 
     def _configured(self, inputs: StackInputs) -> StackInputs:
         env_files = (*self._env_files, *inputs.env_files)
@@ -77,7 +78,7 @@ class Definitions:
         """One definition, and what became of its files."""
         from stackd.compose.load import resolve
 
-        return resolve(inputs, Path.read_bytes, env)
+        return resolve(inputs, read_bounded, env)
 
 
 @dataclass(frozen=True, slots=True)

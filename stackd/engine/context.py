@@ -23,15 +23,13 @@ from typing import IO
 from stackd.engine.ignore import BadPattern, Ignore, Rule, Trail, rules
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.spec import BuildSpec
-from stackd.regular_file import read_regular
+from stackd.regular_file import LARGEST, read_regular
 
 _BESIDE = ".stackd.Dockerfile"
 """The name in the tar of a Dockerfile that is not in the context."""
 
 _IGNORE = ".dockerignore"
-_LARGEST = 8 * 1024 * 1024
-"""Bytes of a Dockerfile (as of any stack file)."""
-_LARGEST_IGNORE = 256 * 1024
+_LARGEST_IGNORE = 256 * 1024  # bytes
 
 _END_OF_ARCHIVE = 2 * tarfile.BLOCKSIZE
 """The library pads beyond it. An engine stops reading there, and with a rest unread it does not notice that the client
@@ -88,7 +86,7 @@ def inspect(build: BuildSpec) -> None:
     try:
         if not build.dockerfile_inline:
             path = root / build.dockerfile
-            _read(path, _LARGEST, f"no Dockerfile at {path}")
+            _read(path, LARGEST, f"no Dockerfile at {path}")
             _rules(path.with_name(f"{path.name}{_IGNORE}"))
         _rules(root / _IGNORE)
     except OSError as error:
@@ -142,7 +140,7 @@ def _dockerfile(root: Path, build: BuildSpec) -> tuple[str, bytes | None]:
     if build.dockerfile_inline:
         return _BESIDE, build.dockerfile_inline.encode()
     path = root / build.dockerfile
-    text = _read(path, _LARGEST, f"no Dockerfile at {path}")
+    text = _read(path, LARGEST, f"no Dockerfile at {path}")
     inside = os.path.relpath(path, root)
     return (_BESIDE, text) if inside.startswith("..") else (inside, None)
 

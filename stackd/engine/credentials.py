@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackd.errors import EngineError, EngineErrorKind
+from stackd.regular_file import LARGEST, read_regular
 from stackd.translate.node import Json, Node, as_node
 
 _HUB = "https://index.docker.io/v1/"
@@ -67,7 +68,7 @@ async def registry_auth(registry: str, path: Path | None = None) -> str:
 
 def _read(path: Path) -> Node:
     try:
-        return as_node(json.loads(path.read_bytes()))
+        return as_node(json.loads(read_regular(path, LARGEST)))
     except (OSError, ValueError):
         return Node(None)
 

@@ -11,11 +11,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from stackd.regular_file import read_regular
+from stackd.regular_file import LARGEST, read_regular
 from stackd.source.permissions import Permissions
-
-LARGEST = 8 * 1024 * 1024
-"""Bytes; a larger file is not one that a person wrote."""
 
 
 class Files:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stackd import regular_file
-from stackd.regular_file import read_regular
+from stackd.regular_file import read_bounded, read_regular
 
 
 def test_a_regular_file_is_read_whole_and_an_empty_one_is_empty(tmp_path: Path) -> None:
@@ -69,3 +69,14 @@ def test_no_more_is_read_than_allowed_from_a_file_that_grows(tmp_path: Path, mon
     monkeypatch.setattr(os, "fstat", lambda _handle: small)
     with pytest.raises(OSError, match="larger than"):
         read_regular(tmp_path / "f", 100)
+
+
+def test_what_a_person_names_may_be_a_pipe_and_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"services: {}")
+    os.close(writing)
+    assert read_bounded(Path(f"/dev/fd/{reading}")) == b"services: {}"
+    os.close(reading)
+    monkeypatch.setattr(regular_file, "LARGEST", 1000)
+    with pytest.raises(OSError, match="is larger than 1000 bytes"):
+        read_bounded(Path("/dev/zero"))

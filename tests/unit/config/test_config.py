@@ -49,6 +49,7 @@ def test_an_empty_file_gives_every_default_by_the_xdg_rules() -> None:
     assert config.socket == Path("/run/user/1000/stackd/stackd.sock")
     assert config.state_dir == Path("/home/dev/.local/state/stackd")
     assert config.watch.step == 0.05
+    assert config.limits.replicas == 1000
     assert config.limits.starts == 4
 
 

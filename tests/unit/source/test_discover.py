@@ -124,3 +124,26 @@ def test_of_two_folders_with_one_name_whoever_runs_wins_else_the_first_by_path()
     assert winner([c, b, a], None, "/src/b") == b
     assert winner([c, b, a], Path("/src/c"), "/src/b") == c
     assert winner([c, b, a], Path("/src/gone"), "/elsewhere") == a
+
+
+def test_a_stack_that_a_link_of_another_user_chose_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is trusted; who may write to the sticky directory on the way chose it."""
+    folder = stack(tmp_path / "src", "compose.yaml")
+    (tmp_path / "sticky").mkdir()
+    (tmp_path / "sticky").chmod(0o1777)
+    link = tmp_path / "sticky" / "link"
+    link.symlink_to(folder)
+    root = tmp_path / "stacks"
+    root.mkdir()
+    (root / "blog").symlink_to(link)
+    assert look(root, "blog", files()).folder == folder
+    real = os.lstat
+
+    def lstat(path: str | Path) -> os.stat_result:
+        seen = real(path)
+        return os.stat_result((*seen[:4], 54321, *seen[5:])) if str(path) == str(link) else seen
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    refused = look(root, "blog", files())
+    assert (refused.folder, refused.inputs) == (None, None)
+    assert refused.problem.startswith(f"refused: {link} is a link of uid 54321 in a directory that others may write to")
