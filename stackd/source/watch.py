@@ -84,7 +84,7 @@ def _hops(path: Path, links: dict[Path, str | None]) -> list[Path]:
         here = done / part
         try:
             link = _link(here, links)
-        except OSError:
+        except (OSError, ValueError):  # also what no file can be called
             return [*touched, here]
         if link is None:
             done = here

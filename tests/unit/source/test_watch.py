@@ -13,7 +13,7 @@ import pytest
 
 from stackd.source.discover import list_root
 from stackd.source.reading import Files
-from stackd.source.watch import Prints, Target, Watcher
+from stackd.source.watch import Prints, Target, Watcher, trail
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -275,6 +275,13 @@ async def test_without_any_watch_changes_are_found_by_time_and_the_reason_is_tol
             await disk.watcher.changed()
         monkeypatch.undo()
         await until(lambda: not disk.watcher.problem)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\0b/c", "\udcff/c", "a" * 300, "/".join(["a"] * 3000)])
+def test_a_path_that_no_file_can_have_is_watched_as_an_absent_one(tmp_path: Path, name: str) -> None:
+    """A definition may name it: `env_file: "a\\0b"`."""
+    laid = trail(Target(frozenset(), frozenset((tmp_path / name, tmp_path / "compose.yaml"))))
+    assert laid.matters(tmp_path / "compose.yaml")
 
 
 async def test_a_fault_while_comparing_does_not_end_the_watch(tmp_path: Path) -> None:
