@@ -85,6 +85,8 @@ class Permissions:
         if stat.S_ISLNK(found.st_mode):
             reason = link_objection(path, found, self._uid) if sticky else ""
             return _Part(os.readlink(path), reason=reason)
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            return _Part()  # Not read at all, whoever may write: a chmod of /dev/zero would be bad advice.
         return _Part(sticky=_is_sticky(found), reason=self.objection(path, found))
 
 

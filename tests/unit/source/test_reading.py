@@ -56,6 +56,12 @@ def test_only_regular_files_of_a_sane_size_are_read(tmp_path: Path, monkeypatch:
         files().read(tmp_path / "big")
 
 
+def test_a_device_is_refused_as_one_and_no_chmod_of_it_is_advised(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/zero")
+    with pytest.raises(OSError, match="is a device, not a regular file"):
+        files().read(tmp_path / "link")
+
+
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "f").write_text("x")
