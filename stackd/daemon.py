@@ -30,6 +30,7 @@ from stackd.runtime.channels import Limit
 from stackd.runtime.commands import Commands, Parts
 from stackd.runtime.crashes import Crashes
 from stackd.runtime.database import Bounds
+from stackd.runtime.descriptors import raise_open_files
 from stackd.runtime.handing import hand_over
 from stackd.runtime.history import History
 from stackd.runtime.host import HostWatch
@@ -279,6 +280,7 @@ def main(file: Path | None, options: Mapping[str, object]) -> int:
     except ConfigError as error:
         sys.stderr.write(f"stackd: {error}\n")
         return MISCONFIGURED
+    raise_open_files()
     try:
         setup(config.log.level, as_json=config.log.format == "json", env=os.environ)
         for root in config.stacks:

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from stackd.api.routes import Route
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+_DESCRIPTION = (
+    "Served on a unix socket to its owner and root. `Accept: text/plain` answers for people.\n\n"
+    "A body is `application/json`, else 415 `not_json`: with curl `--json`, or `-d` with "
+    "`-H 'Content-Type: application/json'`. A POST without a body needs no media type.\n\n"
+    "Web browsers are refused with 403 `browser_not_allowed`: a request with `Origin` or `Sec-Fetch-Site`, or whose "
+    "`Host` has a dot and is no IP address. A program sends none of these; where a proxy adds them, it sends "
+    "`Host: stackd` instead."
+)
 _REF = "#/components/schemas/{model}"
 
 
@@ -31,7 +39,7 @@ def document(routes: tuple[Route, ...], version: str) -> dict[str, Json]:
         "info": {
             "title": "stackd",
             "version": version,
-            "description": "Served on a unix socket to its owner and root. `Accept: text/plain` answers for people.",
+            "description": _DESCRIPTION,
         },
         "servers": [{"url": "http://stackd"}],
         "paths": paths,

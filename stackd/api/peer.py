@@ -26,8 +26,8 @@ class Peer:
         return f"uid {self.uid} ({process})"
 
 
-def peer_of(request: web.Request) -> Peer:
-    """The peer of a request. Raises `ConnectionResetError` when the connection is gone already."""
+def peer_of(request: web.BaseRequest | web.RequestHandler) -> Peer:
+    """The peer of a request, or of its connection. Raises `ConnectionResetError` when the connection is gone already."""
     transport = request.transport
     connection = transport.get_extra_info("socket") if transport is not None else None
     if connection is None:

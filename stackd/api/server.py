@@ -6,12 +6,15 @@ API stands here. Ending: no new connections, streams and waits end at once, writ
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from stackd.api.connections import Connection, Door
+from stackd.api.guard import admit
 from stackd.api.listening import Listener
 from stackd.api.peer import peer_of
 from stackd.api.problems import from_http, problem_response
@@ -33,21 +36,30 @@ class Server:
     def __init__(self, control: Control, settings: Settings | None = None) -> None:
         self.serving = Serving(control, settings or Settings(), TABLE)
         self._runner: web.AppRunner | None = None
+        self._door: Door | None = None
         self._listener: Listener | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return len(self._door) if self._door is not None else 0
 
     async def start(self, listener: Listener) -> None:
         """Answer from now on; the listener is the server's from here on."""
         self._listener = listener
         app = _application(self.serving)
-        self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN, handle_signals=False
-        )
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_SHUTDOWN, handle_signals=False)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener.socket).start()
+        if self._runner.server is None:
+            raise RuntimeError("a runner that is set up has a server")
+        self._door = Door(self._runner.server, self.serving.settings)
+        self._door.open(listener.socket)
 
     async def stop(self) -> None:
         """End serving; returns when every answer has ended. Stopping twice is stopping once."""
         runner, listener, self._runner, self._listener = self._runner, self._listener, None, None
+        if self._door is not None:
+            await self._door.close()
         if runner is not None:
             await runner.cleanup()
         if listener is not None:
@@ -57,7 +69,11 @@ class Server:
 def _application(serving: Serving) -> web.Application:
     @web.middleware
     async def every(request: web.Request, handler: _Inner) -> web.StreamResponse:
-        return await _answer(request, handler, serving)
+        connection = request.protocol
+        if not isinstance(connection, Connection):
+            raise TypeError("every connection comes by the door")
+        with connection.answering():
+            return await _sent(request, await _answer(request, handler, serving), serving.settings.stall)
 
     async def close(_: web.Application) -> None:
         await serving.close()
@@ -74,7 +90,7 @@ async def _answer(request: web.Request, handler: _Inner, serving: Serving) -> we
     """One request, from who asks to its answer or problem. Cancellation and broken connections pass."""
     request_id = secrets.token_hex(6)
     try:
-        _admit(request, serving)
+        admit(request, serving.settings.allowed_uids)
         response = await handler(request)
     except RequestError as error:
         response = problem_response(error, request_id)
@@ -93,19 +109,25 @@ async def _answer(request: web.Request, handler: _Inner, serving: Serving) -> we
     return response
 
 
-def _admit(request: web.Request, serving: Serving) -> None:
-    """403 for everyone but the same user and root."""
-    peer = peer_of(request)
-    if peer.uid not in serving.settings.allowed_uids:
-        raise RequestError(
-            403, "not_permitted", f"{peer.described()} may not use this stackd: only its own user and root may"
-        )
+async def _sent(request: web.Request, response: web.StreamResponse, stall: float) -> web.StreamResponse:
+    """Send an answer; a client that does not take it within `stall` seconds is cut off."""
+    try:
+        async with asyncio.timeout(stall):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client does not take its answer") from None
+    return response
 
 
 def _handler(route: Route, serving: Serving) -> _Inner:
+    limit = serving.settings.body_time
+
     async def handle(request: web.Request) -> web.StreamResponse:
         query = parse_query(request, route.query)
-        body = await parse_body(request, route.body) if route.body is not None else None
+        body = await parse_body(request, route.body, limit) if route.body is not None else None
         return await route.handler(Call(request, serving, peer_of(request), query, body))
 
     return handle

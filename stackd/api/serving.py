@@ -20,6 +20,7 @@ from stackd.api.peer import Peer
 from stackd.api.problems import from_validation
 from stackd.errors import RequestError
 from stackd.runtime.control import Control
+from stackd.runtime.descriptors import open_files
 
 if TYPE_CHECKING:
     from stackd.api.routes import Route
@@ -32,14 +33,26 @@ def _same_user_or_root() -> frozenset[int]:
     return frozenset({0, os.geteuid()})
 
 
+def _connections() -> int:
+    """How many connections are served at once: three quarters of the descriptors stay stackd's own."""
+    return max(8, min(256, open_files() // 4))
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to serve. `heartbeat`, `stall` in seconds: a client that takes nothing for `stall` is lagging and closed."""
+    """How to serve; instants in seconds.
+
+    `stall`: a client that takes nothing of an answer for so long is closed. `idle`: how long a connection may be
+    without a whole head of a request; `body_time`: how long a body may take.
+    """
 
     allowed_uids: frozenset[int] = field(default_factory=_same_user_or_root)
     heartbeat: float = 15.0
     stall: float = 20.0
+    idle: float = 30.0
+    body_time: float = 10.0
     max_followers: int = 64
+    max_connections: int = field(default_factory=_connections)
     body_limit: int = 1024 * 1024
     wall: Callable[[], float] = time.time
 
@@ -167,10 +180,27 @@ def parse_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
         raise from_validation(error, "query", model) from None
 
 
-async def parse_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
-    """The JSON body, whatever its media type says (`curl -d` says form); nothing stands for `{}`."""
-    text = await request.read()
+async def parse_body(request: web.Request, model: type[BaseModel], within: float) -> BaseModel:
+    """The JSON body; nothing stands for `{}`. 400 for one that is malformed, 408 when it takes longer than `within`.
+
+    A compressed body that is cut off in its own head decodes to nothing, and so it is malformed.
+    """
+    try:
+        async with asyncio.timeout(within):
+            text = await request.read()
+    except TimeoutError:
+        raise RequestError(408, "body_timeout", f"the body was not there within {within:g} s") from None
+    except web.RequestPayloadError:
+        raise _undecodable(request) from None
+    if not text and request.body_exists and "Content-Encoding" in request.headers:
+        raise _undecodable(request)
     try:
         return model.model_validate_json(text.strip() or b"{}")
     except ValidationError as error:
         raise from_validation(error, "body", model) from None
+
+
+def _undecodable(request: web.Request) -> RequestError:
+    encoding = request.headers.get("Content-Encoding", "")
+    how = f"it is not {encoding}, as its Content-Encoding says" if encoding else "it is not of the length it says"
+    return RequestError(400, "bad_body", f"body: {how}")

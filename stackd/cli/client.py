@@ -115,9 +115,10 @@ class Client:
         connection = _Connection(self.path, timeout)
         target = f"{path}?{urlencode(query, doseq=True)}" if query else path
         payload = json.dumps(body).encode() if body is not None else None
+        headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if payload else {})
         try:
             with self._reached():
-                connection.request(method, target, payload, {"Accept": "application/json"})
+                connection.request(method, target, payload, headers)
                 response = connection.getresponse()
                 if response.status >= 400:
                     raise Refused(_problem(response))

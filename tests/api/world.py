@@ -61,7 +61,8 @@ class Api:
     async def ask(
         self, method: str, path: str, *, data: str | io.BytesIO | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """One request."""
+        """One request; a body is JSON unless its headers say otherwise."""
+        headers = ({"Content-Type": "application/json"} if data is not None else {}) | {**(headers or {})}
         async with self.session.request(method, f"http://stackd{path}", data=data, headers=headers) as response:
             return Answer(response.status, response.headers.copy(), await response.text())
 
