@@ -27,7 +27,7 @@ class Peer:
 
 
 def peer_of(request: web.BaseRequest | web.RequestHandler) -> Peer:
-    """The peer of a request, or of its connection. Raises `ConnectionResetError` when the connection is gone already."""
+    """The peer of a request or a connection. Raises `ConnectionResetError` when the connection is gone already."""
     transport = request.transport
     connection = transport.get_extra_info("socket") if transport is not None else None
     if connection is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from aiohttp import web
@@ -29,7 +29,8 @@ class Media(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. `answer` is the typed dict of the answer, or of each line of a stream."""
+    """One route. `answer` is the typed dict of the answer, or of each line of a stream; `early`: it says nothing of
+    what the files hold, so it is answered before they have been read."""
 
     method: str
     path: str
@@ -39,6 +40,7 @@ class Route:
     handler: Handler
     summary: str
     media: Media = Media.JSON
+    early: bool = False
 
     @property
     def writes(self) -> bool:
@@ -49,6 +51,10 @@ class Route:
 def _get(path: str, answer: type, handler: Handler, summary: str, query: type[BaseModel] = schemas.NoQuery) -> Route:
     media = Media.NDJSON if answer in (schemas.EventView, schemas.LogView) else Media.JSON
     return Route("GET", path, query, None, answer, handler, summary, media)
+
+
+def _early(path: str, answer: type, handler: Handler, summary: str, query: type[BaseModel] = schemas.NoQuery) -> Route:
+    return replace(_get(path, answer, handler, summary, query), early=True)
 
 
 STACK = "/v1/stacks/{stack}"
@@ -110,10 +116,10 @@ def _overrides(scope: str, word: str, get: Handler, put: Handler, drop: Handler)
 
 
 TABLE: tuple[Route, ...] = (
-    _get("/livez", schemas.AliveView, reads.livez, "The daemon answers"),
-    _get("/readyz", schemas.ReadyView, reads.readyz, "The daemon can do its work; else 503 names what is stale"),
-    _get("/v1/version", schemas.VersionView, reads.version, "Who answers"),
-    _get("/v1/openapi.json", dict, reads.openapi, "This description"),
+    _early("/livez", schemas.AliveView, reads.livez, "The daemon answers"),
+    _early("/readyz", schemas.ReadyView, reads.readyz, "The daemon can do its work; else 503 names what is stale"),
+    _early("/v1/version", schemas.VersionView, reads.version, "Who answers"),
+    _early("/v1/openapi.json", dict, reads.openapi, "This description"),
     _get("/v1/stacks", schemas.StacksView, reads.stacks, "Every stack"),
     _get(STACK, schemas.StackView, reads.stack, "One stack"),
     _get(f"{STACK}/definition", schemas.DefinitionView, reads.definition, "The files that define a stack"),
@@ -164,15 +170,15 @@ TABLE: tuple[Route, ...] = (
         writes.drop_override_of_service,
     ),
     _get("/v1/adoptable", past.AdoptablesView, recall.adoptable, "Compose projects that stackd does not keep"),
-    _get("/v1/operations", schemas.OperationsView, reads.operations, "The newest operations"),
-    _get(
+    _early("/v1/operations", schemas.OperationsView, reads.operations, "The newest operations"),
+    _early(
         "/v1/operations/{operation}",
         schemas.OperationView,
         reads.operation,
         "One operation, at the latest after `wait`",
         schemas.WaitQuery,
     ),
-    _get("/v1/events", schemas.EventView, streams.events, "The history, and what happens next", schemas.EventsQuery),
+    _early("/v1/events", schemas.EventView, streams.events, "The history, and what happens next", schemas.EventsQuery),
     Route(
         "POST",
         "/v1/rescan",

@@ -128,6 +128,8 @@ def _handler(route: Route, serving: Serving) -> _Inner:
     async def handle(request: web.Request) -> web.StreamResponse:
         query = parse_query(request, route.query)
         body = await parse_body(request, route.body, limit) if route.body is not None else None
+        if not route.early:
+            await serving.started()
         return await route.handler(Call(request, serving, peer_of(request), query, body))
 
     return handle

@@ -43,7 +43,8 @@ class Settings:
     """How to serve; instants in seconds.
 
     `stall`: a client that takes nothing of an answer for so long is closed. `idle`: how long a connection may be
-    without a whole head of a request; `body_time`: how long a body may take.
+    without a whole head of a request; `body_time`: how long a body may take; `start_time`: how long a request waits
+    for the first reading of the files.
     """
 
     allowed_uids: frozenset[int] = field(default_factory=_same_user_or_root)
@@ -51,6 +52,7 @@ class Settings:
     stall: float = 20.0
     idle: float = 30.0
     body_time: float = 10.0
+    start_time: float = 10.0
     max_followers: int = 64
     max_connections: int = field(default_factory=_connections)
     body_limit: int = 1024 * 1024
@@ -64,6 +66,7 @@ class Serving:
         self.control = control
         self.settings = settings
         self.routes = routes
+        self._started = False
         self._closing = asyncio.Event()
         self._followers: set[asyncio.Task[object]] = set()
         self._writes: set[asyncio.Task[object]] = set()
@@ -107,6 +110,19 @@ class Serving:
             wait.cancel()
             closing.cancel()
             await asyncio.gather(wait, closing, return_exceptions=True)
+
+    async def started(self) -> None:
+        """Wait until the files have been read once; 503 `starting` when that takes too long."""
+        if self._started:
+            return
+        unread = await self.unless_closing(self.control.started(self.settings.start_time))
+        if unread is None:
+            raise RequestError(503, "shutting_down", "stackd is shutting down")
+        if unread:
+            raise RequestError(
+                503, "starting", f"stackd is still reading the stacks: {unread}; ask again in a few seconds"
+            )
+        self._started = True
 
     async def close(self) -> None:
         """End the waits and the streams; let the writes finish."""

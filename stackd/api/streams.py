@@ -94,6 +94,8 @@ async def events(call: Call) -> web.StreamResponse:
     """The history from a cursor on, and with `follow` what happens next."""
     query = call.query(EventsQuery)
     _check_known(call, query)
+    if query.snapshot:
+        await call.serving.started()
     cursor = _cursor(call, query)
     pending = call.control.happenings(cursor, PAGE)
     with call.serving.follower():

@@ -24,7 +24,7 @@ MEANING: dict[Exit, str] = {
     Exit.OK: "done, or nothing to do",
     Exit.FAILED: "it was asked for and came to nothing; the reason is on standard error",
     Exit.USAGE: "the command line is wrong",
-    Exit.NO_DAEMON: "stackd is not running, or does not answer",
+    Exit.NO_DAEMON: "stackd is not running, does not answer, or is still starting",
     Exit.TIMEOUT: "not done in time; it goes on",
     Exit.NOT_FOUND: "there is no such stack, service, operation, crash or revision",
     Exit.INVALID: "a definition or the configuration has errors",

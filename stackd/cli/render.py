@@ -94,6 +94,8 @@ def _code_for(problem: Problem) -> Exit:
             return Exit.DENIED
         case 404, _:
             return Exit.NOT_FOUND
+        case _, "starting" | "shutting_down":
+            return Exit.NO_DAEMON
         case _, "wait_timeout":
             return Exit.TIMEOUT
         case _:

@@ -27,6 +27,7 @@ from stackd.runtime.control import Control, DroppedOverrides, LogQuery, ServiceL
 from stackd.runtime.logs import follow_logs
 from stackd.runtime.parts import Parts as Parts
 from stackd.runtime.past import Past, refuse_released
+from stackd.runtime.starting import Starting
 from stackd.runtime.taking import Taking
 from stackd.source.source import ELSEWHERE, GONE
 
@@ -47,6 +48,7 @@ class Commands:
         self._parts = parts
         self._past = Past(parts, partial(pin, settings=parts.source.settings))
         self._taking = Taking(parts)
+        self._starting = Starting(parts)
 
     # Looking
 
@@ -55,6 +57,10 @@ class Commands:
         host = self._parts.store.host
         api = f"{host.api_version[0]}.{host.api_version[1]}" if host.engine_up else ""
         return Versions(__version__, self._parts.intake.engine_version, api, host.instance, os.getpid(), host.roots)
+
+    async def started(self, timeout: float) -> str:
+        """See `Control.started`."""
+        return await self._starting.over(timeout)
 
     def readiness(self) -> Readiness:
         """See `Control.readiness`."""

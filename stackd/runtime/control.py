@@ -75,6 +75,10 @@ class Control(Protocol):
     def versions(self) -> Versions:
         """Who answers."""
 
+    async def started(self, timeout: float) -> str:
+        """Wait, at most `timeout` seconds, until the files have been read once and, where the engine answers, every
+        stack has been looked at. What is not read yet, in words; "" = what is answered from now on is right."""
+
     def readiness(self) -> Readiness:
         """What is stale or broken."""
 

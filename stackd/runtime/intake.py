@@ -53,12 +53,18 @@ class Intake:
         self._in = inlets
         self._holds = Holds(Proving(inlets.engine, inlets.store, inlets.intents, inlets.clock, inlets.hold_for))
         self._problem = "not connected yet"
+        self._tried = False
         self._version = ""
 
     @property
     def problem(self) -> str:
         """Why no events come in."""
         return self._problem
+
+    @property
+    def tried(self) -> bool:
+        """Whether the first contact has been made, or has failed."""
+        return self._tried
 
     @property
     def engine_version(self) -> str:
@@ -76,6 +82,7 @@ class Intake:
             except* Exception as broken:  # the seam: an event that we cannot take costs a contact, never the daemon
                 self._problem = f"a fault of stackd: {broken.exceptions[0]!r}"
                 log.exception("reading events failed by a fault of stackd")
+            self._tried = True
             connected = self._in.store.host.engine_up
             self._lost()
             delay = FIRST_RETRY if connected else min(delay * 2, LAST_RETRY)
@@ -98,6 +105,7 @@ class Intake:
             )
             await self.resync()
             self._problem = ""
+            self._tried = True
             self._holds.suspect.clear()
             log.info("connected to engine %s, API %s.%s", info.version, *info.api_version)
             async with asyncio.TaskGroup() as tasks:

@@ -7,6 +7,7 @@ What this module does NOT do: parse definitions, remember anything, or decide wh
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from stackd.compose.load import normal_name
 from stackd.compose.report import Report
 from stackd.compose.template import Variables
 from stackd.model.ids import StackName
+from stackd.source.patience import Patience
 from stackd.source.reading import Files
 from stackd.source.removal import FileId, Place
 
@@ -58,25 +60,34 @@ class Candidate:
         return (*((self.folder or self.path) / name for name in LOOKED_FOR), self.path)
 
 
-def list_root(root: Path, files: Files) -> RootReading:
+def list_root(root: Path, files: Files, patience: Patience | None = None) -> RootReading:
     """List a stacks directory. Never raises: what cannot be read has no identity."""
+    patience = patience or Patience()
     try:
-        real = Path(os.path.realpath(root, strict=True))
-        if reason := files.refusal(root):
-            return RootReading(root, None, problem=f"refused: {reason}")
-        found = real.stat()
-        entries = tuple(sorted(entry.name for entry in os.scandir(real) if _may_be_stack(entry)))
+        identity, found = patience.call(root, lambda: _listing(root, files))
     except OSError as error:
         return RootReading(root, None, problem=error.strerror or str(error))
-    return RootReading(root, (found.st_dev, found.st_ino), entries)
+    return RootReading(root, identity, tuple(sorted(one.name for one in found if _may_be_stack(one, patience))))
 
 
-def _may_be_stack(entry: os.DirEntry[str]) -> bool:
+def _listing(root: Path, files: Files) -> tuple[FileId, list[os.DirEntry[str]]]:
+    """The identity of a stacks directory and what is in it; no link in it is followed. Raises OSError."""
+    real = Path(os.path.realpath(root, strict=True))
+    if reason := files.refusal(root):
+        raise PermissionError(errno.EACCES, f"refused: {reason}")
+    found = real.stat()
+    with os.scandir(real) as entries:
+        return (found.st_dev, found.st_ino), list(entries)
+
+
+def _may_be_stack(entry: os.DirEntry[str], patience: Patience) -> bool:
     """A folder, a link to one, or a link that points to nothing; a name that is not text cannot be a stack's."""
     if entry.name.startswith(".") or not entry.name.isprintable():
         return False
     try:
-        return entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))
+        if not entry.is_symlink():
+            return entry.is_dir()
+        return patience.call(Path(entry.path), lambda: entry.is_dir() or not os.path.exists(entry.path))
     except OSError:  # A link to a place that cannot be looked at: a stack all the same.
         return True
 

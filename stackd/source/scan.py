@@ -13,6 +13,7 @@ import os
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from stackd.compose.inputs import REPLICAS
@@ -21,6 +22,7 @@ from stackd.errors import Diagnostic, Span
 from stackd.model.ids import StackName
 from stackd.model.spec import Loaded, RestartPolicy
 from stackd.source.discover import Candidate, RootReading, guessed_name, list_root, look
+from stackd.source.patience import SECONDS, Patience
 from stackd.source.reading import Files
 from stackd.source.removal import Place
 from stackd.source.revision import Revision
@@ -70,12 +72,14 @@ class StackReading:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything, read once. `target` and `prints` tell a watcher what to watch and what was seen."""
+    """Everything, read once. `target` and `prints` tell a watcher what to watch and what was seen; `hanging` are the
+    folders that did not answer."""
 
     roots: tuple[RootReading, ...]
     stacks: tuple[StackReading, ...]
     target: Target
     prints: Prints
+    hanging: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,36 +96,55 @@ _Key = tuple[Path, str]
 class Scanner:
     """Reads again and again. Not to be used by two threads at once."""
 
-    def __init__(self, settings: SourceSettings) -> None:
+    def __init__(self, settings: SourceSettings, patience: float = SECONDS) -> None:
+        """`patience`: seconds that one folder may take."""
         self._settings = settings
         self._cache: dict[_Key, _Cached] = {}
         self._faults: dict[_Key, str] = {}
+        self._patience, self._watching = Patience(patience), Patience(patience)
+        self.progress = ""
+        """What is being read, for people; any thread may look."""
 
     def read(self) -> Reading:
         """Read everything. Never raises for what is on disk."""
         files = Files(os.geteuid())
-        roots = tuple(list_root(root, files) for root in self._settings.roots)
+        self.progress = f"listing {', '.join(map(str, self._settings.roots))}"
+        roots = tuple(list_root(root, files, self._patience) for root in self._settings.roots)
+        entries = [(root.path, entry) for root in roots for entry in root.entries]
         stacks: list[StackReading] = []
         watched: set[Path] = set()
+        hanging: list[Path] = []
         cached: dict[_Key, _Cached] = {}
         faults: dict[_Key, str] = {}
-        for root in roots:
-            for key in ((root.path, entry) for entry in root.entries):
-                candidate = Candidate(*key, None, None, None)
-                try:
-                    candidate = look(*key, files)
-                    kept = self._loaded(candidate, self._cache.get(key), files)
-                    stacks.append(self._stack(candidate, kept, files))
-                except Exception as fault:  # the seam: a fault of ours at one stack is that stack's state
-                    stacks.append(self._failed(candidate, fault, faults))
-                    kept = None
-                if kept is not None:
-                    cached[key] = kept
+        for key in entries:
+            path, before = key[0] / key[1], self._cache.get(key)
+            self.progress = f"reading {path}, {len(stacks)} of {len(entries)} folders are read"
+            candidate, kept = Candidate(*key, None, None, None), None
+            try:
+                candidate, kept, stack = self._patience.call(path, partial(self._entry, key, before, files))
+            except TimeoutError as hangs:
+                hanging.append(path)
+                stack, kept = _unanswered(key, str(hangs)), before
+            except Exception as fault:  # the seam: a fault of ours at one stack is that stack's state
+                stack = self._failed(candidate, fault, faults)
+                watched.update(candidate.watched)
+            else:
                 watched.update(candidate.watched, kept.loaded.files if kept else ())
+            if kept is not None:
+                cached[key] = kept
+            stacks.append(stack)
         self._faults = faults
         self._cache = cached
         target = Target(frozenset(self._settings.roots), frozenset(watched))
-        return Reading(roots, tuple(stacks), target, _prints(target.files, files) | _root_prints(roots))
+        prints = _prints(target.files, files) | _root_prints(roots)
+        return Reading(roots, tuple(stacks), target, prints, tuple(hanging))
+
+    def _entry(
+        self, key: tuple[Path, str], before: _Cached | None, files: Files
+    ) -> tuple[Candidate, _Cached | None, StackReading]:
+        candidate = look(*key, files)
+        kept = self._loaded(candidate, before, files)
+        return candidate, kept, self._stack(candidate, kept, files)
 
     def _failed(self, candidate: Candidate, fault: Exception, faults: dict[_Key, str]) -> StackReading:
         """A stack that could not be read by a fault of stackd; its traceback is logged when it is new."""
@@ -137,7 +160,7 @@ class Scanner:
     def fingerprints(self, target: Target) -> Prints:
         """What a reading of this target would see now, in short."""
         files = Files(os.geteuid())
-        roots = tuple(list_root(root, files) for root in target.roots)
+        roots = tuple(list_root(root, files, self._watching) for root in target.roots)
         return _prints(target.files, files) | _root_prints(roots)
 
     def consider(self, folder: Path) -> StackReading:
@@ -170,6 +193,12 @@ class Scanner:
         prints = kept.prints if kept else _prints(candidate.watched, files)
         texts = files.contents(kept.loaded.files) if kept else {}
         return StackReading(name, place, kept.loaded if kept else None, candidate.problem, prints, texts)
+
+
+def _unanswered(key: tuple[Path, str], problem: str) -> StackReading:
+    """A stack whose folder hangs: what is in force of it stays in force."""
+    name = StackName(normal_name(key[1]) or "stack")
+    return StackReading(name, Place(*key), None, problem, {}, {})
 
 
 def inputs_of(revision: Revision, settings: SourceSettings) -> StackInputs:

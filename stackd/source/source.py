@@ -44,7 +44,7 @@ GONE = (Fate.GOING, Fate.FROZEN)
 ELSEWHERE = (Fate.RENAMED, Fate.MOVED)
 """What somebody approves of who wants the stack as its file says now."""
 _FIRST_RETRY = 1.0  # seconds until the next round after one that failed, doubled each time
-_AFTERMATH = 2.0  # seconds between looks whether a removed stack's containers are gone
+_AFTERMATH = 2.0  # seconds between looks whether a removed stack's containers are gone, or a folder answers again
 
 
 class Publisher(Protocol):
@@ -115,6 +115,11 @@ class Source:
     def problem(self) -> str:
         """What keeps stacks directories from being read, "" = nothing."""
         return self._problem
+
+    @property
+    def progress(self) -> str:
+        """What is being read, or was last."""
+        return self._scanner.progress
 
     @property
     def watch_problem(self) -> str:
@@ -229,7 +234,7 @@ class Source:
         if outcome.frozen != self._frozen:
             self._frozen = outcome.frozen
             self._publisher.frozen(outcome.frozen)
-        wakes = [outcome.wake_at]
+        wakes = [outcome.wake_at, at + _AFTERMATH if reading.hanging else None]
         for name, fate in outcome.fates.items():
             if fate is Fate.REMOVED and running is not None and name not in running:
                 self._forget(name)

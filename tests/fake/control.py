@@ -97,6 +97,8 @@ class FakeControl:
         self.world: dict[StackName, StackStatus] = {entry.name: entry for entry in stacks}
         self.plans: dict[StackName, PlanStatus] = {}
         self.ready = WELL
+        self.unread = ""
+        """What of the files has not been read yet."""
         self.behind = ""
         """Why what is asked for is not on disk."""
         self.kept: dict[OperationId, Operation] = {}
@@ -177,6 +179,19 @@ class FakeControl:
 
     def versions(self) -> Versions:
         return Versions("0.1.0", "28.0.1", "1.48", "default", 4242, self.stacks_dirs)
+
+    async def started(self, timeout: float) -> str:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._hold(lambda: not self.unread)
+        except TimeoutError:
+            pass
+        return self.unread
+
+    async def read(self) -> None:
+        """The files have been read."""
+        self.unread = ""
+        await self._wake()
 
     def readiness(self) -> Readiness:
         return self.ready
