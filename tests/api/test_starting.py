@@ -13,7 +13,8 @@ from tests.api.world import Api, serving
 SOON = Settings(start_time=0.02)
 UNREAD = "reading /srv/stacks/nfs, 3 of 12 folders are read"
 EARLY = {
-    "/livez", "/readyz", "/v1/version", "/v1/openapi.json", "/v1/operations", "/v1/operations/{operation}", "/v1/events",
+    "/livez", "/readyz", "/v1/version", "/v1/openapi.json",
+    "/v1/operations", "/v1/operations/{operation}", "/v1/events",
 }  # fmt: skip
 
 

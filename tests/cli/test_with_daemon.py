@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stackd.api.convert import instant
+from stackd.api.serving import Settings
 from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.override import Operation, OperationState, Override, OverrideKind
@@ -550,3 +551,16 @@ async def test_completion_knows_stacks_and_services(tmp_path: Path) -> None:
         assert (await stackd(**asked, COMP_WORDS="stackd restart b")).out == "plain,blog\n"
         asked["COMP_CWORD"] = "3"
         assert (await stackd(**asked, COMP_WORDS="stackd restart blog w")).out == "plain,web\n"
+
+
+async def test_a_daemon_that_is_still_reading_is_said_to_be(tmp_path: Path) -> None:
+    async with serving(settings=Settings(start_time=0.02)) as api:
+        api.control.unread = "reading /srv/stacks/nfs, 3 of 12 folders are read"
+        stackd = Cli(tmp_path, api.path)
+        for words in (("ps",), ("stop", "blog", "web"), ("up", "blog")):
+            ended = await stackd(*words)
+            assert (ended.code, ended.out) == (3, "")
+            assert ended.err == (
+                "error: stackd is still reading the stacks: reading /srv/stacks/nfs, 3 of 12 folders are read; "
+                "ask again in a few seconds\n"
+            )
