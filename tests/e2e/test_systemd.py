@@ -51,6 +51,26 @@ def test_the_first_request_on_the_socket_starts_it(machine: Machine) -> None:
     assert machine.dev(f"stat -c %a {machines.SOCKET} $(dirname {machines.SOCKET})").split() == ["600", "700"]
 
 
+def test_the_command_that_starts_it_by_the_socket_is_answered_with_what_the_files_say(machine: Machine) -> None:
+    name = f"{machine.instance}-stack"
+    machine.write(f".config/stackd/stacks/{name}/compose.yaml", forever("one"))
+    machine.dev("systemctl --user start stackd")
+    until(lambda: [one for one in machine.engine.containers(name) if one.good], f"the stack\n{machine.journal()}")
+    for command in ("ps", f"stop {name} one", f"plan {name}"):
+        machine.dev("systemctl --user stop stackd")
+        found = machine.dev(f".local/bin/stackd {command}")
+        assert "one" in found or "nothing to do" in found
+        assert "not decided yet" not in found
+        assert machine.active()
+
+
+def test_the_unit_raises_the_limit_of_open_files(machine: Machine) -> None:
+    machine.dev("systemctl --user start stackd")
+    limits = machine.dev("cat /proc/$(systemctl --user show -P MainPID stackd.service)/limits")
+    (files,) = (line.split() for line in limits.splitlines() if line.startswith("Max open files"))
+    assert files[3:5] == ["16384", "16384"]
+
+
 def test_a_reload_checks_the_configuration_and_keeps_the_process(machine: Machine) -> None:
     machine.dev("systemctl --user start stackd")
     first = machine.property("MainPID")
