@@ -51,9 +51,15 @@ async def test_the_first_answer_knows_every_stack_and_what_is_decided(tmp_path: 
     engine = FakeEngine()
     images(engine, "web")
     link(tmp_path, write(tmp_path, compose(web="a")))
+    engine.freeze_engine()
     async with whole(tmp_path, engine) as daemon:
         assert daemon.control.stacks() == ()
-        assert await daemon.control.started(ENOUGH) == ""
+        started = asyncio.create_task(daemon.control.started(ENOUGH))
+        await until(lambda: daemon.store.host.sources_loaded)
+        assert daemon.control.stack(APP).state is StackState.LOADING
+        assert not started.done()
+        engine.thaw_engine()
+        assert await started == ""
         (found,) = daemon.control.stacks()
         assert found.name == APP
         assert found.state is not StackState.LOADING
@@ -88,7 +94,7 @@ async def test_a_folder_that_hangs_does_not_hide_the_other_stacks(
     images(engine, "web")
     for name in ("app", "nfs"):
         link(tmp_path, write(tmp_path, compose(web="a"), name))
-    with hanging(monkeypatch, "nfs") as answers:
+    with hanging(monkeypatch, "nfs"):
         async with whole(tmp_path, engine) as daemon:
             assert await daemon.control.started(ENOUGH) == ""
             app, nfs = daemon.control.stacks()
@@ -96,10 +102,19 @@ async def test_a_folder_that_hangs_does_not_hide_the_other_stacks(
             assert (nfs.name, nfs.state) == (StackName("nfs"), StackState.INVALID)
             assert "did not answer within" in nfs.detail
             assert "network file system" in nfs.detail
-            monkeypatch.setattr(source, "_AFTERMATH", 0.02)
+
+
+async def test_a_folder_that_hangs_is_looked_at_again_until_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link(tmp_path, write(tmp_path, compose(web="a")))
+    monkeypatch.setattr(source, "_AFTERMATH", 0.02)
+    with hanging(monkeypatch, "app") as answers:
+        async with whole(tmp_path, FakeEngine()) as daemon:
+            assert await daemon.control.started(ENOUGH) == ""
+            assert daemon.control.stack(APP).services == ()
             answers.set()
-            daemon.source.poke()
-            await until(lambda: bool(daemon.control.stack(StackName("nfs")).services))
+            await until(lambda: bool(daemon.control.stack(APP).services))
 
 
 async def test_a_folder_that_hangs_after_a_restart_keeps_its_last_definition(
