@@ -38,7 +38,7 @@ from stackd.model.status import (
     StackStatus,
     StepStatus,
 )
-from stackd.model.view import Decision, Now, Presence, ServiceLedger, ServiceState, ServiceVerdict, View
+from stackd.model.view import EDIT_NOT_TAKEN, Decision, Now, Presence, ServiceLedger, ServiceState, ServiceVerdict, View
 
 
 def stack_status(view: View, decision: Decision | None, applied: int, trouble: str, now: Now) -> StackStatus:
@@ -96,7 +96,9 @@ def _state(view: View, decision: Decision | None, trouble: str) -> tuple[StackSt
     if decision is None or view.observed is None:
         reason = "" if view.host.engine_up else ": the engine does not answer"
         return StackState.LOADING, f"not looked at yet{reason}"
-    return _judged(view, decision, str(errors[0]) if errors else "")
+    state, detail = _judged(view, decision, str(errors[0]) if errors else "")
+    not_taken = (one.message for one in desired.diagnostics if one.code == EDIT_NOT_TAKEN)
+    return state, "; ".join(filter(None, (detail, *not_taken)))
 
 
 def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str]:

@@ -33,6 +33,10 @@ class Presence(enum.StrEnum):
     REMOVED = "removed"
 
 
+EDIT_NOT_TAKEN = "edit-not-taken"
+"""The code of the diagnostic of an edit that is not taken yet, because a file of the stack changes too often."""
+
+
 @dataclass(frozen=True, slots=True)
 class DesiredStack:
     """The desired side of one stack. `project` is the last good definition, None when there never was one.

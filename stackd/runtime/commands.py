@@ -5,9 +5,10 @@ Law: verbs become overrides and requests; reads are made from immutable snapshot
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -38,6 +39,12 @@ _OTHERWISE = {
     OverrideKind.PINNED: "ask for rollback",
     OverrideKind.RELEASED: "ask for release",
 }
+
+
+_AS_THE_FILES_SAY = (Verb.UP, Verb.PULL, Verb.BUILD, Verb.RECONCILE)
+"""Verbs that mean what the files say now, so these are read first. `stop` and the like work with any file."""
+DECIDED_WITHIN = 5.0
+"""Seconds that a question waits for the decision that follows the reading; it takes milliseconds."""
 
 
 class Commands:
@@ -88,10 +95,20 @@ class Commands:
         progress = {op: _told(text.text, text.percent) for op, text in self._parts.jobs.progress(name).items()}
         return plan_status(view, self._parts.store.decision(name), progress)
 
+    async def read(self, name: StackName) -> None:
+        """See `Control.read`."""
+        await self._parts.read(name)
+        version = self._parts.view(name).version
+        with suppress(TimeoutError):  # a stack whose task ended by an error decides nothing, and its status says so
+            async with asyncio.timeout(DECIDED_WITHIN):
+                await self._parts.store.committed(name, version)
+
     # Asking
 
     async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
         """See `Control.submit`."""
+        if verb in _AS_THE_FILES_SAY:
+            await self._parts.read(stack)
         view = self._parts.view(stack)
         self._parts.check(view, services)
         if verb is Verb.DOWN and services:
@@ -103,8 +120,6 @@ class Commands:
             why = view.desired.waits if view.desired else ""
             why = why or f"stack {stack} has no valid definition: see its diagnostics"
             raise RequestError(409, "no_definition", why)
-        if verb is Verb.RECONCILE:
-            await self._parts.source.rescan()
         await self._set_overrides(self._parts.store.view(stack), verb, services, by)
         return await self._ask(stack, verb, services, by)
 
@@ -116,7 +131,7 @@ class Commands:
         source = self._parts.source
         gone = () if source.problem else GONE
         if source.confirm(view.stack, {Verb.UP: ELSEWHERE, Verb.DOWN: gone}.get(verb, ())):
-            await source.rescan()
+            await self._parts.read_all()
         return self._parts.view(view.stack)
 
     async def _ask(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
@@ -263,7 +278,7 @@ class Commands:
 
     async def rescan(self) -> None:
         """See `Control.rescan`."""
-        await self._parts.source.rescan()
+        await self._parts.read_all()
 
 
 def _narrowed(view: View, gone: list[Override], services: tuple[ServiceName, ...]) -> tuple[Override, ...]:

@@ -88,16 +88,20 @@ class Scanner:
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self._cache: dict[tuple[Path, str], _Cached] = {}
+        self.place = ""
+        """The folders that `read` is at, "" = it is not reading."""
 
     def read(self) -> Reading:
         """Read everything. Never raises for what is on disk."""
         files = Files(os.geteuid())
+        self.place = ", ".join(map(str, self._settings.roots))
         roots = tuple(list_root(root, files) for root in self._settings.roots)
         stacks: list[StackReading] = []
         watched: set[Path] = set()
         cached = {}
         for root in roots:
             for entry in root.entries:
+                self.place = str(root.path / entry)
                 candidate = look(root.path, entry)
                 key = (root.path, entry)
                 kept = self._loaded(candidate, self._cache.get(key), files)
@@ -105,7 +109,7 @@ class Scanner:
                     cached[key] = kept
                 stacks.append(self._stack(candidate, kept, files))
                 watched.update(candidate.watched, kept.loaded.files if kept else ())
-        self._cache = cached
+        self._cache, self.place = cached, ""
         target = Target(frozenset(self._settings.roots), frozenset(watched))
         return Reading(roots, tuple(stacks), target, _prints(target.files, files) | _root_prints(roots))
 
@@ -117,7 +121,11 @@ class Scanner:
 
     def consider(self, folder: Path) -> StackReading:
         """A folder read as if it were a stack. Never raises for what is on disk."""
-        files, candidate = Files(os.geteuid()), look(folder.parent, folder.name)
+        return self.read_one(folder.parent, folder.name)
+
+    def read_one(self, root: Path, entry: str) -> StackReading:
+        """One entry of a stacks directory, read anew. Never raises for what is on disk; safe beside `read`."""
+        files, candidate = Files(os.geteuid()), look(root, entry)
         return self._stack(candidate, self._loaded(candidate, None, files), files)
 
     def revive(self, revision: Revision) -> Loaded:

@@ -8,9 +8,12 @@ What this module does NOT do: parse, plan, or talk to the engine (what runs is a
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -63,6 +66,21 @@ Running = Callable[[], Mapping[StackName, str] | None]
 """Which stacks have containers or networks of ours, with their working_dir label; None = not seen yet."""
 
 
+READ_WITHIN = 10.0
+"""Seconds within which a person's question has its files read; then it is answered that they cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One reading sorted and believed. `asked`: a person waits for it; `at` is its monotonic instant."""
+
+    stacks: Stacks
+    outcome: Outcome
+    roots: Mapping[Path, FileId | None]
+    at: float
+    asked: bool
+
+
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
     """The configuration of a source."""
@@ -104,6 +122,9 @@ class Source:
         self._poke = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._problem = "not read yet"
+        self._last: _Round | None = None
+        self._reads: dict[StackName, asyncio.Future[StackReading]] = {}
+        self._read_alone: set[StackName] = set()
 
     @property
     def problem(self) -> str:
@@ -125,11 +146,56 @@ class Source:
         self._poke.set()
 
     async def rescan(self) -> None:
-        """Read everything again now; returns when what has been found is published."""
+        """Read everything again now, no damper; returns when what has been found is published.
+
+        It takes as long as the slowest folder; `unread` names the one that is being read.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
         self._poke.set()
         await done
+
+    @property
+    def unread(self) -> str:
+        """The folder that is being read, "" = none: one that does not answer stays here."""
+        return self._scanner.place
+
+    async def read(self, stack: StackName) -> None:
+        """Read one stack now, no damper; returns when what its files say is published.
+
+        Other stacks are not read for it, so one whose folder hangs delays nobody else's question. What is not plainly
+        the stack as it was (new, gone, renamed, moved) takes a reading of everything.
+        """
+        round_ = self._last
+        known = round_.stacks.chosen.get(stack) if round_ is not None else None
+        if round_ is None or known is None or self._fates.get(stack) is not Fate.HERE:
+            return await self.rescan()
+        reading = await self._alone(stack, known.place)
+        if self._last is None or not self._is_as_it_was(reading, stack):
+            return await self.rescan()
+        before, stacks = self._published.get(stack), self._last.stacks
+        self._read_alone.add(stack)
+        now = replace(stacks, chosen={**stacks.chosen, stack: reading})
+        wake_at = self._here(stack, replace(self._last, stacks=now, at=time.monotonic(), asked=True))
+        if wake_at is not None or self._published.get(stack) != before:
+            self._poke.set()  # a round finds out what to watch, and when to read again
+        return None
+
+    async def _alone(self, stack: StackName, place: Place) -> StackReading:
+        """One stack, read by a thread of its own; never two at once, so that a folder that hangs costs one thread."""
+        while (before := self._reads.get(stack)) is not None and not before.done():
+            await asyncio.wait({before})  # it may have begun before what it is asked about
+        reading = self._reads[stack] = _in_thread(partial(self._scanner.read_one, place.root, place.entry))
+        return await asyncio.shield(reading)
+
+    def _is_as_it_was(self, reading: StackReading, stack: StackName) -> bool:
+        """Whether a reading of one stack alone is all there is to know of it: same name, same folder, still here."""
+        known = self._registry.known.get(stack)
+        here = known is not None and self._fates.get(stack) is Fate.HERE
+        where = (known.place.root, known.place.entry, known.place.folder) if known is not None else None
+        place = reading.place
+        same = where == (place.root, place.entry, place.folder) and place.folder is not None
+        return here and same and (reading.name == stack or not reading.good)
 
     def confirm(self, stack: StackName | None, fates: Collection[Fate] = (*GONE, *ELSEWHERE)) -> tuple[StackName, ...]:
         """A person approves what waits for one: removals in doubt, a new name, another folder; None = all there are.
@@ -154,11 +220,12 @@ class Source:
         first = True
         while True:
             self._poke.clear()
+            self._read_alone.clear()
             asked, self._waiting = self._waiting, []
             reading = await asyncio.to_thread(self._scanner.read)
             if first:
                 await asyncio.to_thread(self._revive, reading)
-            wake_at = self._take(reading, time.monotonic())
+            wake_at = self._take(reading, time.monotonic(), asked=bool(asked))
             self._watcher.aim(reading.target, reading.prints)
             if first:
                 first = False
@@ -184,12 +251,14 @@ class Source:
         """Bring back, from the store, the definitions that the disk does not give now."""
         there = {(one.name, one.place.folder) for one in reading.stacks if one.good}
         for name, revision in self._revisions.items():
-            held = Held(digest=revision.digest, generation=revision.generation, place=self._registry.known[name].place)
+            held = _held()
+            held.digest, held.generation = revision.digest, revision.generation
+            held.place = self._registry.known[name].place
             if (name, revision.folder) not in there:
                 held.project = self._scanner.revive(revision).project
             self._held[name] = held
 
-    def _take(self, reading: Reading, at: float) -> float | None:
+    def _take(self, reading: Reading, at: float, *, asked: bool) -> float | None:
         """Publish what a reading says; when to read again at the latest (monotonic, None = no need)."""
         running = self._running()
         stacks = self._sorted(reading, running or {})
@@ -202,39 +271,39 @@ class Source:
         if outcome.frozen != self._frozen:
             self._frozen = outcome.frozen
             self._publisher.frozen(outcome.frozen)
+        now = self._last = _Round(stacks, outcome, roots, at, asked)
         wakes = [outcome.wake_at]
         for name, fate in outcome.fates.items():
             if fate is Fate.REMOVED and running is not None and name not in running:
                 self._forget(name)
             elif fate is Fate.HERE:
-                wakes.append(self._here(name, stacks, outcome, roots, at))
+                # A stack that was read alone meanwhile was read later: this reading may be older than its files.
+                wakes.append(at if name in self._read_alone else self._here(name, now))
             else:
                 place = self._registry.known[name].place
-                self._publish(doubtful(name, fate, self._held.setdefault(name, Held()), outcome, place))
+                self._publish(doubtful(name, fate, self._held.setdefault(name, _held()), outcome, place))
                 wakes.append(at + _AFTERMATH if fate is Fate.REMOVED else None)
         return min((wake for wake in wakes if wake is not None), default=None)
 
-    def _here(
-        self, name: StackName, stacks: Stacks, outcome: Outcome, roots: Mapping[Path, FileId | None], at: float
-    ) -> float | None:
+    def _here(self, name: StackName, now: _Round) -> float | None:
         """Take and publish a stack that is where it should be."""
-        reading = stacks.chosen[name]
-        held = self._held.setdefault(name, Held())
-        old = next((old for old, new in outcome.renamed.items() if new == name), None)
+        reading, at = now.stacks.chosen[name], now.at
+        held = self._held.setdefault(name, _held())
+        old = next((old for old, new in now.outcome.renamed.items() if new == name), None)
         if old is not None and held.project is None:
             before = self._held[old].project if old in self._held else None
             self._publish(waiting(name, old, before, reading))
             return None
         was = (held.digest, held.place)
-        again = held.take(reading, at, self._options.watch.quiet)
+        again = held.take_now(reading, at) if now.asked else held.take(reading, at, self._options.watch.quiet)
         settles = held.settle(at, self._options.freeze.service_grace) if reading.good else None
-        root_id = roots[reading.place.root]
+        root_id = now.roots[reading.place.root]
         if reading.good and was != (held.digest, held.place) and root_id is not None:
             revision = held.revision(name, reading, root_id)
             if revision is not None:
                 self._store.save_revision(revision)
         desired = held.desired(name)
-        if doubles := stacks.doubles.get(name, ()):
+        if doubles := now.stacks.doubles.get(name, ()):
             # Whose the running services are is not certain, so none of them is surplus.
             told = (*desired.diagnostics, *(double(other, name) for other in doubles))
             desired = replace(desired, diagnostics=told, services_settled=False)
@@ -268,9 +337,43 @@ class Source:
     def _forget(self, name: StackName) -> None:
         self._registry = forget(self._registry, name)
         self._held.pop(name, None)
+        self._reads.pop(name, None)
         self._store.forget_revision(name)
         if self._published.pop(name, None) is not None:
             self._publisher.withdraw(name)
+
+
+def _in_thread(read: Callable[[], StackReading]) -> asyncio.Future[StackReading]:
+    """Run `read` in a daemon thread: one that never ends takes no shared thread and does not hold up the exit."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[StackReading] = loop.create_future()
+
+    def tell(result: StackReading | None, error: BaseException | None) -> None:
+        if error is not None:
+            found.set_exception(error)
+        elif result is not None:
+            found.set_result(result)
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = read()
+        except BaseException as broken:
+            error = broken
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, result, error)
+
+    threading.Thread(target=work, name="read one stack", daemon=True).start()
+    return found
+
+
+def _held() -> Held:
+    return Held(spelled=_time_of_day)
+
+
+def _time_of_day(at: float) -> str:
+    """A monotonic instant as the local time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(time.time() + at - time.monotonic()))
 
 
 def _registry(revisions: Mapping[StackName, Revision]) -> Registry:

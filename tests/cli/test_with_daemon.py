@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stackd.api.convert import instant
-from stackd.errors import Diagnostic, Severity, Span
+from stackd.errors import Diagnostic, RequestError, Severity, Span
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.override import Operation, OperationState, Override, OverrideKind
 from stackd.model.plan import FieldChange, Why
@@ -452,3 +452,19 @@ async def test_completion_knows_stacks_and_services(tmp_path: Path) -> None:
         assert (await stackd(**asked, COMP_WORDS="stackd restart b")).out == "plain,blog\n"
         asked["COMP_CWORD"] = "3"
         assert (await stackd(**asked, COMP_WORDS="stackd restart blog w")).out == "plain,web\n"
+
+
+async def test_ps_says_that_an_edit_is_not_taken_yet(tmp_path: Path) -> None:
+    text = "edit of 14:02:11 not taken yet, until 14:03:10, because app.env changed 10 times in a minute"
+    late = Diagnostic("edit-not-taken", text, Span("app.env"), Severity.WARNING)
+    async with world(tmp_path, replace(stack(), diagnostics=(late,))) as (_, stackd):
+        assert (await stackd("ps")).err == f"warning: blog: {text}\n"
+        assert (await stackd("ps", "blog")).err == f"warning: blog: {text}\n"
+
+
+async def test_a_wait_for_what_cannot_be_read_ends_with_the_reason(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.unreadable = RequestError(503, "not_read", "the files of blog could not be read within 10 s")
+        ended = await stackd("wait", "blog", "--for", "running")
+        assert ended.code != 0
+        assert "could not be read within 10 s" in ended.err

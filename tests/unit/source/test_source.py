@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from stackd.model.spec import Loaded
 from stackd.model.view import DesiredStack, Now, Presence
 from stackd.runtime.database import Bounds
 from stackd.runtime.journal import Journal
+from stackd.source.discover import Candidate, look
 from stackd.source.revision import Revision
 from stackd.source.scan import SourceSettings
 from stackd.source.source import ELSEWHERE, GONE, Source, SourceOptions
@@ -123,6 +125,14 @@ def mode(desired: DesiredStack, service: str = "web") -> str | None:
     return desired.project.services[ServiceName(service)].environment["MODE"]
 
 
+async def doubted(source: Source) -> None:
+    """Wait until the source has read a bad text of `blog` by itself."""
+    source.poke()
+    async with asyncio.timeout(20):
+        while source._held[StackName("blog")].suspect is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 def codes(desired: DesiredStack) -> list[str]:
     return [one.code for one in desired.diagnostics]
 
@@ -184,7 +194,7 @@ async def test_a_half_written_file_is_not_reported(world: World) -> None:
     await world.until(lambda: world.is_loaded and world.of("blog").services_settled)
     before = len(world.log)
     file.write_text("services:\n  web: [\n")
-    await source.rescan()
+    await doubted(source)
     file.write_text(compose(mode="b"))
     await world.until(lambda: mode(world.of("blog")) == "b")
     assert world.log[before:] == ["publish blog"]
@@ -202,7 +212,7 @@ async def test_a_file_that_an_editor_moves_away_and_writes_anew_is_missing_at_no
     for name in ("4913", ".compose.yaml.swp", "compose.yaml~"):
         world.write("blog", "services: [", name)
     file.rename(world.root / "blog" / "compose.yaml~")
-    await source.rescan()
+    await doubted(source)
     file.write_text(compose(mode="b"))
     await world.until(lambda: mode(world.of("blog")) == "b")
     assert world.log[before:] == ["publish blog"]
@@ -485,3 +495,111 @@ async def test_the_journal_keeps_what_a_restart_needs(world: World, tmp_path: Pa
     await one_life(lambda blog: blog.generation == 1)
     file.write_text("services: [")
     await one_life(lambda blog: bool(blog.diagnostics) and mode(blog) == "a")
+
+
+# A question about now
+
+
+def _noisy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on every edit is one too many: none is taken by itself for a long time."""
+    monkeypatch.setattr("stackd.source.pace.TOO_MANY", 1)
+    monkeypatch.setattr("stackd.source.pace.FIRST_REST", 1e6)
+    monkeypatch.setattr("stackd.source.pace.LONGEST_REST", 1e6)
+
+
+@pytest.mark.parametrize("ask", ["read", "rescan"])
+async def test_what_a_person_asks_for_is_read_now_whatever_the_damper_says(
+    world: World, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    world.write("app", compose())
+    async with world.source() as source:
+        _noisy(world, monkeypatch)
+        world.write("app", compose(mode="c"))
+        await world.until(lambda: "edit-not-taken" in codes(world.of("app")))
+        await (source.read(StackName("app")) if ask == "read" else source.rescan())
+        assert mode(world.of("app")) == "c"
+        assert "edit-not-taken" not in codes(world.of("app"))
+
+
+async def test_a_bad_text_is_published_at_once_to_a_person_who_asks(world: World) -> None:
+    world.write("app", compose())
+    watch = WatchConfig(step=0.02, quiet=10.0)
+    source = Source(SourceOptions(SourceSettings((world.root,), {}), watch), world, lambda: {}, world, {})
+    task = asyncio.create_task(source.run())
+    await world.until(lambda: world.is_loaded)
+    world.write("app", "services: {web: {image: 7")
+    await source.read(StackName("app"))
+    assert codes(world.of("app"))
+    assert mode(world.of("app")) == "a"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_one_stack_is_read_while_the_folder_of_another_hangs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("app", compose())
+    world.write("nas", compose())
+    hangs, free = threading.Event(), threading.Event()
+
+    def slow(root: Path, entry: str) -> Candidate:
+        if entry == "nas":
+            hangs.set()
+            free.wait(60)
+        return look(root, entry)
+
+    async with world.source() as source:
+        monkeypatch.setattr("stackd.source.scan.look", slow)
+        try:
+            source.poke()
+            await asyncio.to_thread(hangs.wait, 10)
+            assert source.unread == str(world.root / "nas")
+            world.write("app", compose(mode="b"))
+            async with asyncio.timeout(10):
+                await source.read(StackName("app"))
+            assert mode(world.of("app")) == "b"
+            generation = world.of("app").generation
+            world.write("app", compose(mode="c"))
+            async with asyncio.timeout(10):
+                await source.read(StackName("app"))
+        finally:
+            free.set()
+        # The round that hung has seen neither edit: it takes nothing back.
+        await source.rescan()
+        assert (mode(world.of("app")), world.of("app").generation) == ("c", generation + 1)
+
+
+async def test_a_stack_whose_own_folder_hangs_costs_one_thread_however_often_it_is_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("nas", compose())
+    free, reads = threading.Event(), list[str]()
+
+    def slow(root: Path, entry: str) -> Candidate:
+        reads.append(entry)
+        free.wait(60)
+        return look(root, entry)
+
+    async with world.source() as source:
+        await world.until(lambda: world.of("nas").services_settled)
+        monkeypatch.setattr("stackd.source.scan.look", slow)
+        try:
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await source.read(StackName("nas"))
+            assert reads == ["nas"]
+        finally:
+            free.set()
+        await source.read(StackName("nas"))
+
+
+async def test_a_stack_that_is_new_gone_or_renamed_is_read_with_everything(world: World) -> None:
+    world.write("app", compose())
+    async with world.source() as source:
+        world.write("new", compose())
+        await source.read(StackName("new"))
+        assert world.has("new")
+        world.write("app", compose(name="other"))
+        await source.read(StackName("app"))
+        assert world.has("other")
