@@ -174,7 +174,8 @@ class Daemon:
                 tasks.create_task(self._reloads(reload, notifier), name="reloads"),
             ]
             await server.start(listener)
-            notifier.ready("keeping stacks")
+            notifier.ready(self.intake.outage.status)
+            self.intake.outage.announce_to(notifier.status)
             await stop.wait()
             notifier.stopping()
             await server.stop()

@@ -29,7 +29,7 @@ def ps_command(stack: str | None, as_json: bool) -> None:
     """List services, of one STACK or of all."""
     daemon = client()
     stacks = [daemon.stack(stack)] if stack else daemon.stacks()["stacks"]
-    _warn(behind.warning(daemon), *_edits_not_taken(stacks))
+    _warn(*behind.warnings(daemon), *_edits_not_taken(stacks))
     if as_json:
         out_json([{"stack": entry["name"], **service} for entry in stacks for service in entry["services"]])
         return
@@ -62,7 +62,7 @@ def status_command(stack: str | None, as_json: bool) -> None:
             out(text.stacks_lines(view, paint_for(sys.stdout)))
         else:
             err("no stacks yet; add one: stackd add DIR")
-    _warn(behind.warning(daemon), warning(lambda: daemon.version()["pid"]))
+    _warn(*behind.warnings(daemon), warning(lambda: daemon.version()["pid"]))
 
 
 def _edits_not_taken(stacks: list[StackView]) -> list[str]:

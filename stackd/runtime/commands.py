@@ -67,7 +67,7 @@ class Commands:
         """See `Control.readiness`."""
         parts, host = self._parts, self._parts.store.host
         return Readiness(
-            engine="" if host.engine_up else parts.intake.problem or "the engine does not answer",
+            engine="" if host.engine_up else host.engine_problem or parts.intake.problem,
             events=parts.intake.problem,
             watcher=parts.source.watch_problem,
             journal=parts.journal.problem,
@@ -272,8 +272,10 @@ class Commands:
     def logs(self, stack: StackName, query: LogQuery) -> AbstractAsyncContextManager[AsyncIterator[ServiceLog]]:
         """See `Control.logs`."""
         self._parts.check(self._parts.view(stack), query.services)
-        if not self._parts.store.host.engine_up:
-            raise RequestError(503, "engine_unavailable", "the engine does not answer, and logs are the engine's")
+        host = self._parts.store.host
+        if not host.engine_up:
+            why = host.engine_problem or "the engine does not answer"
+            raise RequestError(503, "engine_unavailable", f"logs are the engine's: {why}")
         return follow_logs(self._parts.engine, self._parts.store, stack, query)
 
     async def rescan(self) -> None:

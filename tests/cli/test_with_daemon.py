@@ -468,3 +468,11 @@ async def test_a_wait_for_what_cannot_be_read_ends_with_the_reason(tmp_path: Pat
         ended = await stackd("wait", "blog", "--for", "running")
         assert ended.code != 0
         assert "could not be read within 10 s" in ended.err
+
+
+@pytest.mark.parametrize("command", ["ps", "status"])
+async def test_without_an_engine_ps_and_status_say_which_socket_was_tried(tmp_path: Path, command: str) -> None:
+    text = "no engine at unix:///run/docker.sock (connection refused): is Docker running? trying again every 10 s"
+    async with world(tmp_path) as (api, stackd):
+        api.control.ready = replace(api.control.ready, engine=text)
+        assert f"warning: {text}\n" in (await stackd(command)).err

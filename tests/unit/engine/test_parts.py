@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stackd.engine import probe
 from stackd.engine.build import BuildRequest, buildx_command, classic_params
 from stackd.engine.context import Ignore, pack
 from stackd.engine.credentials import Reference, parse_reference, registry_auth
@@ -227,3 +228,21 @@ def test_the_classic_builder_gets_the_same(monkeypatch: pytest.MonkeyPatch) -> N
     assert (params["t"], params["dockerfile"], params["target"]) == ("web:1", "a/Dockerfile", "prod")
     assert params["buildargs"] == {"A": "1", "B": "from outside"}
     assert params["labels"] == {"own": "1", "label": "2"}
+
+
+async def test_what_is_said_of_an_engine_that_cannot_be_reached_names_socket_reason_and_what_to_look_at(
+    tmp_path: Path,
+) -> None:
+    absent, closed, silent = tmp_path / "absent", tmp_path / "closed", tmp_path / "silent"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(silent))
+    listening.listen()
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(closed))
+    assert await probe.obstacle(str(absent), 5.0) == "no such file or directory"
+    assert await probe.obstacle(str(closed), 5.0) == "connection refused"
+    assert await probe.obstacle(str(silent), 0.05) == "no answer within 0.05 s"
+    listening.close()
+    told = probe.unreachable("/run/docker.sock", "connection refused")
+    assert told == "no engine at unix:///run/docker.sock (connection refused): is Docker running?"
+    assert "group docker" in probe.unreachable("/run/docker.sock", "permission denied")
