@@ -58,6 +58,11 @@ class StackReading:
         return self.loaded is not None and self.loaded.project is not None
 
     @property
+    def empty(self) -> bool:
+        """Whether there is a folder that holds no definition file at all. (A dangling link is no such folder.)"""
+        return self.loaded is None and self.place.folder is not None
+
+    @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is wrong with it."""
         if self.loaded is not None:

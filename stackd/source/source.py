@@ -8,15 +8,15 @@ What this module does NOT do: parse, plan, or talk to the engine (what runs is a
 from __future__ import annotations
 
 import asyncio
-import threading
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from stackd.compose.inputs import FILE_NAMES
 from stackd.config import FreezeConfig, WatchConfig
 from stackd.model.ids import StackName
 from stackd.model.view import DesiredStack
@@ -37,7 +37,10 @@ from stackd.source.removal import (
 )
 from stackd.source.revision import Revision, RevisionStore
 from stackd.source.scan import Reading, Scanner, SourceSettings, StackReading
+from stackd.source.thread import in_thread
 from stackd.source.watch import Watcher
+
+log = logging.getLogger(__name__)
 
 GONE = (Fate.GOING, Fate.FROZEN)
 """What only somebody who wants the stack removed approves of."""
@@ -122,6 +125,7 @@ class Source:
         self._poke = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._problem = "not read yet"
+        self._plain: set[Path] = set()
         self._last: _Round | None = None
         self._reads: dict[StackName, asyncio.Future[StackReading]] = {}
         self._read_alone: set[StackName] = set()
@@ -185,7 +189,7 @@ class Source:
         """One stack, read by a thread of its own; never two at once, so that a folder that hangs costs one thread."""
         while (before := self._reads.get(stack)) is not None and not before.done():
             await asyncio.wait({before})  # it may have begun before what it is asked about
-        reading = self._reads[stack] = _in_thread(partial(self._scanner.read_one, place.root, place.entry))
+        reading = self._reads[stack] = in_thread(partial(self._scanner.read_one, place.root, place.entry))
         return await asyncio.shield(reading)
 
     def _is_as_it_was(self, reading: StackReading, stack: StackName) -> bool:
@@ -261,7 +265,7 @@ class Source:
     def _take(self, reading: Reading, at: float, *, asked: bool) -> float | None:
         """Publish what a reading says; when to read again at the latest (monotonic, None = no need)."""
         running = self._running()
-        stacks = self._sorted(reading, running or {})
+        stacks = self._sorted(self._without_plain_folders(reading, running or {}), running or {})
         roots = {root.path: root.identity for root in reading.roots}
         places = {name: one.place for name, one in stacks.chosen.items()}
         outcome = believe(self._registry, Scan(at, roots, places), self._rules, Consent(running, self._confirmed))
@@ -310,6 +314,25 @@ class Source:
         self._publish(desired)
         return min((wake for wake in (again, settles) if wake is not None), default=None)
 
+    def _without_plain_folders(self, reading: Reading, running: Mapping[StackName, str]) -> Reading:
+        """The reading without the folders that are no stacks: they hold no definition file and never did.
+
+        One whose file disappeared is known by its place, or by the containers that were made from it.
+        """
+        places = {(one.place.root, one.place.entry) for one in self._registry.known.values() if not one.removed}
+        folders = {Path(folder) for folder in running.values() if folder}
+        plain, stacks = set[Path](), list[StackReading]()
+        for one in reading.stacks:
+            place = one.place
+            if one.empty and (place.root, place.entry) not in places and place.folder not in folders:
+                plain.add(place.root / place.entry)
+            else:
+                stacks.append(one)
+        for path in sorted(plain - self._plain):
+            log.info("%s is no stack: it holds no Compose file (%s)", path, ", ".join(FILE_NAMES))
+        self._plain = plain
+        return replace(reading, stacks=tuple(stacks))
+
     def _sorted(self, reading: Reading, labels: Mapping[StackName, str]) -> Stacks:
         """The readings by name; of several with one name, one counts."""
         known = self._registry.known
@@ -341,30 +364,6 @@ class Source:
         self._store.forget_revision(name)
         if self._published.pop(name, None) is not None:
             self._publisher.withdraw(name)
-
-
-def _in_thread(read: Callable[[], StackReading]) -> asyncio.Future[StackReading]:
-    """Run `read` in a daemon thread: one that never ends takes no shared thread and does not hold up the exit."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[StackReading] = loop.create_future()
-
-    def tell(result: StackReading | None, error: BaseException | None) -> None:
-        if error is not None:
-            found.set_exception(error)
-        elif result is not None:
-            found.set_result(result)
-
-    def work() -> None:
-        result, error = None, None
-        try:
-            result = read()
-        except BaseException as broken:
-            error = broken
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(tell, result, error)
-
-    threading.Thread(target=work, name="read one stack", daemon=True).start()
-    return found
 
 
 def _held() -> Held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import threading
 import time
@@ -603,3 +604,56 @@ async def test_a_stack_that_is_new_gone_or_renamed_is_read_with_everything(world
         world.write("app", compose(name="other"))
         await source.read(StackName("app"))
         assert world.has("other")
+
+
+# What is no stack
+
+
+async def test_a_folder_that_never_held_a_definition_is_no_stack_and_is_said_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "stackd.source")
+    world.write("app", compose())
+    world.write("README", "not a definition\n", "notes.txt")
+    async with world.source() as source:
+        await source.rescan()
+        await source.rescan()
+        assert [str(name) for name in world.desired] == ["app"]
+        said = [record for record in caplog.records if "README is no stack" in record.getMessage()]
+        assert [record.levelno for record in said] == [logging.INFO]
+
+
+async def test_a_folder_becomes_a_stack_when_its_definition_comes(world: World) -> None:
+    world.write("later", "", "notes.txt")
+    async with world.source():
+        assert not world.has("later")
+        world.write("later", compose())
+        await world.until(lambda: world.has("later") and world.of("later").project is not None)
+
+
+async def test_a_stack_whose_file_disappears_stays_a_stack_over_a_restart_too(world: World) -> None:
+    file = world.write("app", compose())
+    async with world.source():
+        file.unlink()
+        await world.until(lambda: codes(world.of("app")) == ["definition-missing"])
+    async with world.source():
+        await world.until(lambda: codes(world.of("app")) == ["definition-missing"])
+        assert mode(world.of("app")) == "a"
+
+
+async def test_a_folder_that_containers_were_made_from_is_a_stack_without_a_file_too(world: World) -> None:
+    world.write("app", "", "notes.txt")
+    world.runs("app")
+    async with world.source():
+        assert codes(world.of("app")) == ["definition-missing"]
+
+
+async def test_a_plain_folder_that_goes_is_no_removed_stack(world: World) -> None:
+    world.write("app", compose())
+    for name in ("a", "b", "c"):
+        world.write(name, "", "notes.txt")
+    async with world.source() as source:
+        for name in ("a", "b", "c"):
+            shutil.rmtree(world.root / name)
+        await source.rescan()
+        assert (world.reason, [*world.desired]) == ("", [StackName("app")])
