@@ -54,6 +54,7 @@ class Teller:
 
     def tell(self, view: View, decision: Decision, now: Now) -> None:
         """Compare with the last time."""
+        self._tell_definition(view)  # what is found in a file needs no engine
         if view.observed is None:
             return
         if self._containers is None:
@@ -80,7 +81,6 @@ class Teller:
         self._starting |= {op.container for op in decision.plan.frontier() if isinstance(op, StartContainer)}
         for verdict in decision.verdicts:
             self._tell_service(view, decision, verdict)
-        self._tell_definition(view)
 
     def _recall(self, view: View) -> None:
         """The crash loops that last still and that an earlier life has told: neither is one told again, nor its end
