@@ -44,7 +44,7 @@ from stackd.runtime.notify import Address, Notify, ways
 from stackd.runtime.observer import Observer
 from stackd.runtime.past import read_pins
 from stackd.runtime.reconciler import Loop
-from stackd.runtime.reloading import STATUS, Reloading
+from stackd.runtime.reloading import Reloading
 from stackd.runtime.sdnotify import Notifier, listen_fds
 from stackd.runtime.stacks import Stacks
 from stackd.runtime.store import Store
@@ -167,7 +167,7 @@ class Daemon:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
         async with asyncio.TaskGroup() as tasks:
-            reloading = Reloading(self._config, reread, self.source.rescan, notifier)
+            reloading = Reloading(self._config, reread, self.source.rescan, notifier, self.intake.outage.note)
             loop.add_signal_handler(signal.SIGHUP, reloading.ask)
             running = [
                 tasks.create_task(self.source.run(), name="source"),
@@ -178,7 +178,8 @@ class Daemon:
                 tasks.create_task(reloading.run(), name="reloads"),
             ]
             await server.start(listener)
-            notifier.ready(STATUS)
+            notifier.ready(self.intake.outage.status)
+            self.intake.outage.announce_to(notifier.status)
             await stop.wait()
             notifier.stopping()
             await server.stop()

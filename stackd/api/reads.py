@@ -23,6 +23,7 @@ from stackd.api.schemas import (
     DefinitionView,
     OperationsView,
     OverridesView,
+    PlanQuery,
     ProblemError,
     StacksView,
     WaitQuery,
@@ -117,7 +118,9 @@ async def service(call: Call) -> web.StreamResponse:
 
 
 async def plan(call: Call) -> web.StreamResponse:
-    """What is to be done for a stack now."""
+    """What is to be done for a stack now: its files are read first, unless `read=false`."""
+    if call.query(PlanQuery).read:
+        await call.serving.unless_closing(call.control.read(StackName(call.part("stack"))))
     found = find_stack(call)
     return reply(call.request, plan_view(call.control.plan(found.name), found), text.plan_lines)
 

@@ -132,7 +132,9 @@ TABLE: tuple[Route, ...] = (
         reads.put_definition,
         "Always 405: names the file to edit instead",
     ),
-    _get(f"{STACK}/plan", schemas.PlanView, reads.plan, "What is to be done for a stack now, and why"),
+    _get(
+        f"{STACK}/plan", schemas.PlanView, reads.plan, "What is to be done for a stack now, and why", schemas.PlanQuery
+    ),
     *(_stack_verb(verb) for verb in VERBS),
     *(_owner_verb(verb) for verb in OWNERS),
     Route(

@@ -326,6 +326,13 @@ class ConditionQuery(WaitQuery):
     """`running`, `healthy`, `stopped` or `generation:N`."""
 
 
+class PlanQuery(Accepted):
+    """How new the answer is to be."""
+
+    read: bool = True
+    """Read the stack's files first. `false` shows the last decision, for those who ask again and again."""
+
+
 class EventsQuery(Accepted):
     """Which part of the history."""
 

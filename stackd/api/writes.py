@@ -28,7 +28,7 @@ from stackd.api.schemas import (
     WaitQuery,
 )
 from stackd.api.serving import Call, within
-from stackd.errors import RequestError, Severity
+from stackd.errors import Diagnostic, RequestError, Severity
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.observed import ContainerState
 from stackd.model.override import Operation, OperationState, OverrideKind, Verb
@@ -158,11 +158,15 @@ async def rescan(call: Call) -> web.StreamResponse:
 
 
 async def wait_for(call: Call) -> web.StreamResponse:
-    """The stack once it is as asked; 409 `wait_timeout` when that takes longer than `wait`."""
+    """The stack once it is as asked; 409 `wait_timeout` when that takes longer than `wait`.
+
+    Its files are read first, and only decisions made from what they say count: no state older than an edit does.
+    """
     query = call.query(ConditionQuery)
     condition, wait = query.condition, query.wait
-    name = find_stack(call).name
+    name = StackName(call.part("stack"))
     deadline = asyncio.get_running_loop().time() + wait
+    await call.serving.unless_closing(call.control.read(name))
     while True:
         seen, stack = call.control.last_seq(), call.control.stack(name)
         if _holds(condition, stack):
@@ -176,6 +180,7 @@ async def wait_for(call: Call) -> web.StreamResponse:
 
 def _too_late(condition: str, wait: float, stack: StackStatus) -> ProblemAnswer:
     reasons = [f"{s.name} is {s.state}" + (f" ({s.detail})" if s.detail else "") for s in stack.services]
+    reasons += [f"its newest text is not in force: {error}" for error in _errors(stack)[:1]]
     return ProblemAnswer(
         409,
         "wait_timeout",
@@ -195,19 +200,30 @@ def _up(service: ServiceStatus) -> int:
     return sum(replica.state is ContainerState.RUNNING for replica in service.replicas)
 
 
+def _errors(stack: StackStatus) -> list[Diagnostic]:
+    return [found for found in stack.diagnostics if found.severity is Severity.ERROR]
+
+
 def _runs(stack: StackStatus) -> bool:
-    """Every service has the containers that it wants, has completed, or was stopped on purpose."""
+    """Every service has the containers that its file wants now, has completed, or was stopped on purpose."""
     unsettled = {StackState.LOADING, StackState.INVALID, StackState.FAILED, StackState.FROZEN, StackState.STOPPED}
-    return stack.state not in unsettled and all(
+    # Before a definition was applied once, what runs may be the containers of an earlier one.
+    if stack.state in unsettled or _errors(stack) or stack.observed_generation < stack.generation:
+        return False
+    return all(
         service.state is ServiceState.COMPLETED or service.override is not None or _up(service) >= service.wanted
         for service in stack.services
     )
 
 
 def _healthy(stack: StackStatus) -> bool:
-    """Everything is as wanted, and no health check is out."""
+    """Everything is as its file wants it now, and no health check is out."""
     ill = {ServiceState.STARTING, ServiceState.UNHEALTHY}
-    return stack.state is StackState.RUNNING and all(service.state not in ill for service in stack.services)
+    return (
+        stack.state is StackState.RUNNING
+        and not _errors(stack)
+        and all(service.state not in ill for service in stack.services)
+    )
 
 
 def _stopped(stack: StackStatus) -> bool:

@@ -58,9 +58,9 @@ class Client:
         """One stack."""
         return cast("StackView", self.get(stack_path(name)))
 
-    def plan(self, name: str) -> PlanView:
-        """What is to be done for a stack."""
-        return cast("PlanView", self.get(f"{stack_path(name)}/plan"))
+    def plan(self, name: str, *, read: bool = True) -> PlanView:
+        """What is to be done for a stack; its files are read first, unless `read` is false."""
+        return cast("PlanView", self.get(f"{stack_path(name)}/plan", {"read": int(read)}))
 
     def version(self) -> VersionView:
         """Who answers."""

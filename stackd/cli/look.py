@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from stackd.api import text
-from stackd.api.table import table
+from stackd.api.table import clean, table
 from stackd.cli import behind
 from stackd.cli.common import as_json, client, optional_stack, refusals_end_it, stack_argument
 from stackd.cli.lingering import warning
 from stackd.cli.render import err, out, out_json, paint_for
+
+if TYPE_CHECKING:
+    from stackd.api.schemas import StackView
+
+_CODE = "edit-not-taken"
 
 
 @click.command("ps")
@@ -23,7 +29,7 @@ def ps_command(stack: str | None, as_json: bool) -> None:
     """List services, of one STACK or of all."""
     daemon = client()
     stacks = [daemon.stack(stack)] if stack else daemon.stacks()["stacks"]
-    _warn(behind.warning(daemon))
+    _warn(*behind.warnings(daemon), *_edits_not_taken(stacks))
     if as_json:
         out_json([{"stack": entry["name"], **service} for entry in stacks for service in entry["services"]])
         return
@@ -56,7 +62,13 @@ def status_command(stack: str | None, as_json: bool) -> None:
             out(text.stacks_lines(view, paint_for(sys.stdout)))
         else:
             err("no stacks yet; add one: stackd add DIR")
-    _warn(behind.warning(daemon), warning(lambda: daemon.version()["pid"]))
+    _warn(*behind.warnings(daemon), warning(lambda: daemon.version()["pid"]))
+
+
+def _edits_not_taken(stacks: list[StackView]) -> list[str]:
+    """What each stack says of an edit that is not taken yet."""
+    found = [(one["name"], note["message"]) for one in stacks for note in one["diagnostics"] if note["code"] == _CODE]
+    return [clean(f"warning: {name}: {message}") for name, message in found]
 
 
 def _warn(*advice: str) -> None:

@@ -96,7 +96,7 @@ def _followed(daemon: Client, operation: OperationView, timeout: float, progress
 
 def _show(daemon: Client, operation: OperationView, progress: Progress) -> None:
     try:
-        progress.show(daemon.stack(operation["stack"]), daemon.plan(operation["stack"]))
+        progress.show(daemon.stack(operation["stack"]), daemon.plan(operation["stack"], read=False))
     except Refused:
         return  # a removed stack has no status any more, one to be adopted none yet; the operation tells the rest
 

@@ -38,7 +38,7 @@ from stackd.model.status import (
     StackStatus,
     StepStatus,
 )
-from stackd.model.view import Decision, Now, Presence, ServiceLedger, ServiceState, ServiceVerdict, View
+from stackd.model.view import EDIT_NOT_TAKEN, Decision, Now, Presence, ServiceLedger, ServiceState, ServiceVerdict, View
 
 
 def stack_status(view: View, decision: Decision | None, applied: int, trouble: str, now: Now) -> StackStatus:
@@ -94,9 +94,12 @@ def _state(view: View, decision: Decision | None, trouble: str) -> tuple[StackSt
         text = str(errors[0]) if errors else "it has no definition yet"
         return StackState.INVALID, text
     if decision is None or view.observed is None:
-        reason = "" if view.host.engine_up else ": the engine does not answer"
+        reason = "" if view.host.engine_up else f": {view.host.engine_problem or 'the engine does not answer'}"
         return StackState.LOADING, f"not looked at yet{reason}"
-    return _judged(view, decision, str(errors[0]) if errors else "")
+    state, detail = _judged(view, decision, str(errors[0]) if errors else "")
+    not_taken = (one.message for one in desired.diagnostics if one.code == EDIT_NOT_TAKEN)
+    away = f"as last seen: {view.host.engine_problem}" if view.host.engine_problem else ""
+    return state, "; ".join(filter(None, (away, detail, *not_taken)))
 
 
 def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str]:
@@ -143,7 +146,7 @@ def _service(view: View, name: ServiceName, verdict: ServiceVerdict | None, now:
     return ServiceStatus(
         name=name,
         state=verdict.state if verdict else ServiceState.UNKNOWN,
-        detail=verdict.detail if verdict else "not decided yet",
+        detail=verdict.detail if verdict else view.host.engine_problem or "not decided yet",
         image=image,
         replicas=tuple(_replica(container) for container in containers),
         wanted=_wanted(spec, override),

@@ -74,6 +74,9 @@ class Engine(Protocol):
     async def ping_fresh(self, timeout: float) -> bool:
         """Whether a *new* connection answers `/_ping` in time: the one proof that the engine is not shutting down."""
 
+    async def obstacle(self, timeout: float) -> str:
+        """Why `ping_fresh` is false: which address was tried, what came of it, what to look at; "" = it is true."""
+
     async def list_containers(self, stack: StackName | None, instance: InstanceName) -> tuple[ContainerRow, ...]:
         """All containers of a Compose project, running or not; with `stack` None those of every project.
 

@@ -75,6 +75,11 @@ class DockerEngine:
         """See `Engine.ping_fresh`."""
         return await probe.ping(self._wire.socket, timeout)
 
+    async def obstacle(self, timeout: float) -> str:
+        """See `Engine.obstacle`."""
+        reason = await probe.obstacle(self._wire.socket, timeout)
+        return probe.unreachable(self._wire.socket, reason) if reason else ""
+
     async def list_containers(self, stack: StackName | None, instance: InstanceName) -> tuple[ContainerRow, ...]:
         """See `Engine.list_containers`."""
         wanted = label.PROJECT if stack is None else f"{label.PROJECT}={stack}"

@@ -7,17 +7,24 @@ on answering on open ones for as long as its containers take to stop (behaviour.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import struct
 from pathlib import Path
 
 _PING = b"GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+_DENIED = os.strerror(errno.EACCES).lower()
 _ENGINES = ("dockerd", "podman")
 
 
 async def ping(path: str, timeout: float) -> bool:
     """Whether a new connection answers `/_ping` with 200 within `timeout` seconds. Raises nothing of its own."""
+    return not await obstacle(path, timeout)
+
+
+async def obstacle(path: str, timeout: float) -> str:
+    """Why a new connection does not answer `/_ping` with 200 within `timeout` seconds, "" = it does."""
     try:
         async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_unix_connection(path)
@@ -26,9 +33,21 @@ async def ping(path: str, timeout: float) -> bool:
                 status = await reader.readline()
             finally:
                 writer.transport.abort()
-    except (OSError, TimeoutError, ValueError):
-        return False
-    return b" 200 " in status
+    except TimeoutError:
+        return f"no answer within {timeout:g} s"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    except ValueError:
+        return "no answer of an engine"
+    if b" 200 " in status:
+        return ""
+    return "no answer of an engine" if not status.startswith(b"HTTP/") else status.decode("latin-1").strip()[:80]
+
+
+def unreachable(path: str, reason: str) -> str:
+    """What to say of an engine that cannot be reached at a socket, with what to look at."""
+    look = "may this user use it (is it in the group docker)?" if reason == _DENIED else "is Docker running?"
+    return f"no engine at unix://{path} ({reason}): {look}"
 
 
 async def process_started_at(path: str, timeout: float) -> float:

@@ -33,6 +33,10 @@ class Presence(enum.StrEnum):
     REMOVED = "removed"
 
 
+EDIT_NOT_TAKEN = "edit-not-taken"
+"""The code of the diagnostic of an edit that is not taken yet, because a file of the stack changes too often."""
+
+
 @dataclass(frozen=True, slots=True)
 class DesiredStack:
     """The desired side of one stack. `project` is the last good definition, None when there never was one.
@@ -75,6 +79,7 @@ class Failure:
 class HostFacts:
     """Cross-stack facts, one value for all.
 
+    `engine_problem` says in words why there is no contact with the engine, "" = there is or none was tried yet.
     `storm` says in words why the host is suspected, "" = it is not (supervision.md, storm guard).
     `engine_started_at` and `engine_lost_at` (the last moment at which contact broke) are wall clock, 0.0 = unknown;
     `health_ignored_until` and `contact_at`, the beginning of the present contact, are monotonic.
@@ -83,6 +88,7 @@ class HostFacts:
     instance: InstanceName
     roots: tuple[str, ...] = ()
     engine_up: bool = False
+    engine_problem: str = ""
     engine_epoch: int = 0
     contact_at: float = 0.0
     engine_started_at: float = 0.0

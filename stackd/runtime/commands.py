@@ -5,9 +5,10 @@ Law: verbs become overrides and requests; reads are made from immutable snapshot
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -41,6 +42,12 @@ _OTHERWISE = {
 }
 
 
+_AS_THE_FILES_SAY = (Verb.UP, Verb.PULL, Verb.BUILD, Verb.RECONCILE)
+"""Verbs that mean what the files say now, so these are read first. `stop` and the like work with any file."""
+DECIDED_WITHIN = 5.0
+"""Seconds that a question waits for the decision that follows the reading; it takes milliseconds."""
+
+
 class Commands:
     """`Control` on the real daemon; the past and the taking over of projects have modules of their own."""
 
@@ -66,7 +73,7 @@ class Commands:
         """See `Control.readiness`."""
         parts, host = self._parts, self._parts.store.host
         return Readiness(
-            engine="" if host.engine_up else parts.intake.problem or "the engine does not answer",
+            engine="" if host.engine_up else host.engine_problem or parts.intake.problem,
             events=parts.intake.problem,
             watcher=parts.source.watch_problem,
             journal=parts.journal.problem,
@@ -94,10 +101,20 @@ class Commands:
         progress = {op: _told(text.text, text.percent) for op, text in self._parts.jobs.progress(name).items()}
         return plan_status(view, self._parts.store.decision(name), progress)
 
+    async def read(self, name: StackName) -> None:
+        """See `Control.read`."""
+        await self._parts.read(name)
+        version = self._parts.view(name).version
+        with suppress(TimeoutError):  # a stack whose task ended by an error decides nothing, and its status says so
+            async with asyncio.timeout(DECIDED_WITHIN):
+                await self._parts.store.committed(name, version)
+
     # Asking
 
     async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
         """See `Control.submit`."""
+        if verb in _AS_THE_FILES_SAY:
+            await self._parts.read(stack)
         view = self._parts.view(stack)
         self._parts.check(view, services)
         if verb is Verb.DOWN and services:
@@ -109,8 +126,6 @@ class Commands:
             why = view.desired.waits if view.desired else ""
             why = why or f"stack {stack} has no valid definition: see its diagnostics"
             raise RequestError(409, "no_definition", why)
-        if verb is Verb.RECONCILE:
-            await self._parts.source.rescan()
         await self._set_overrides(self._parts.store.view(stack), verb, services, by)
         return await self._ask(stack, verb, services, by)
 
@@ -122,7 +137,7 @@ class Commands:
         source = self._parts.source
         gone = () if source.problem else GONE
         if source.confirm(view.stack, {Verb.UP: ELSEWHERE, Verb.DOWN: gone}.get(verb, ())):
-            await source.rescan()
+            await self._parts.read_all()
         return self._parts.view(view.stack)
 
     async def _ask(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
@@ -263,13 +278,15 @@ class Commands:
     def logs(self, stack: StackName, query: LogQuery) -> AbstractAsyncContextManager[AsyncIterator[ServiceLog]]:
         """See `Control.logs`."""
         self._parts.check(self._parts.view(stack), query.services)
-        if not self._parts.store.host.engine_up:
-            raise RequestError(503, "engine_unavailable", "the engine does not answer, and logs are the engine's")
+        host = self._parts.store.host
+        if not host.engine_up:
+            why = host.engine_problem or "the engine does not answer"
+            raise RequestError(503, "engine_unavailable", f"logs are the engine's: {why}")
         return follow_logs(self._parts.engine, self._parts.store, stack, query)
 
     async def rescan(self) -> None:
         """See `Control.rescan`."""
-        await self._parts.source.rescan()
+        await self._parts.read_all()
 
 
 def _narrowed(view: View, gone: list[Override], services: tuple[ServiceName, ...]) -> tuple[Override, ...]:

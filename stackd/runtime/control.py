@@ -88,8 +88,14 @@ class Control(Protocol):
     def stack(self, name: StackName) -> StackStatus:
         """One stack."""
 
+    async def read(self, name: StackName) -> None:
+        """Read a stack's files as they are now; returns once a decision was made from what they say.
+
+        No damper and no quiet time apply. RequestError 503 `not_read` when they cannot be read in time.
+        """
+
     def plan(self, name: StackName) -> PlanStatus:
-        """What is to be done for a stack now."""
+        """What is to be done for a stack, by the last decision: `read` first."""
 
     async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
         """Ask for a verb; returns once it is on disk and in force. Newer ones supersede older ones of that scope."""

@@ -19,6 +19,13 @@ from stackd.values import shortened
 
 log = logging.getLogger("stackd.history")
 
+_LEVELS = {
+    "definition.error": logging.ERROR,
+    "definition.warning": logging.WARNING,
+    "journal.behind": logging.WARNING,
+}
+"""Types of entries that are logged at another level than info."""
+
 Fact = str | int | float | bool | None
 
 
@@ -54,7 +61,7 @@ class History:
         self._entries.append(entry)
         self._keep(entry)
         with about(stack, service or ""):
-            log.info("%s", message)
+            log.log(_LEVELS.get(type, logging.INFO), "%s", message)
         news, self._news = self._news, asyncio.Event()
         news.set()
 

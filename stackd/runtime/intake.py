@@ -22,6 +22,7 @@ from stackd.model.view import Now
 from stackd.runtime.holds import Holds, Proving
 from stackd.runtime.intents import Intents
 from stackd.runtime.observer import Observer
+from stackd.runtime.outage import Outage
 from stackd.runtime.store import Store
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ class Intake:
         self._holds = Holds(Proving(inlets.engine, inlets.store, inlets.intents, inlets.clock, inlets.hold_for))
         self._problem = "not connected yet"
         self._tried = False
+        self.outage = Outage(lambda: inlets.clock().mono)
+        """What is said while there is no engine."""
         self._version = ""
 
     @property
@@ -85,19 +88,31 @@ class Intake:
             self._tried = True
             connected = self._in.store.host.engine_up
             self._lost()
+            self._say(connected=connected)
             delay = FIRST_RETRY if connected else min(delay * 2, LAST_RETRY)
             await asyncio.sleep(delay)
+
+    def _say(self, *, connected: bool) -> None:
+        """Say that there is no engine; `connected` = there was one until now."""
+        problem = self._problem or "the event stream ended"
+        text = f"{problem}{'' if problem.endswith('?') else ';'} trying again every {LAST_RETRY:.0f} s"
+        self._in.store.update_host(engine_problem=text)
+        if connected:
+            self.outage.lost(text)
+        else:
+            self.outage.failed(text)
 
     async def _session(self) -> None:
         """One contact: raises an EngineError group when it breaks. An engine that shuts down still answers on the
         connections that it has; what ends then ends with it, so only one that takes new ones is in contact."""
-        if not await self._in.engine.ping_fresh(PING_TIMEOUT):
-            raise EngineError(EngineErrorKind.UNAVAILABLE, "the engine takes no new connections")
+        if obstacle := await self._in.engine.obstacle(PING_TIMEOUT):
+            raise EngineError(EngineErrorKind.UNAVAILABLE, obstacle)
         info = await self._in.engine.info()
         async with self._in.engine.events() as events:
             self._version = info.version
             self._in.store.update_host(
                 engine_up=True,
+                engine_problem="",
                 engine_epoch=self._in.store.host.engine_epoch + 1,
                 contact_at=self._in.clock().mono,
                 engine_started_at=info.started_at,
@@ -107,6 +122,7 @@ class Intake:
             self._problem = ""
             self._tried = True
             self._holds.suspect.clear()
+            self.outage.over()
             log.info("connected to engine %s, API %s.%s", info.version, *info.api_version)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ping(), name="engine ping")

@@ -5,6 +5,7 @@ Law: a stack or service that is not known is answered with 404 and the nearest n
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from stackd.runtime.intents import Intents, definition_of
 from stackd.runtime.jobs import Jobs
 from stackd.runtime.journal import Journal
 from stackd.runtime.store import Store
-from stackd.source.source import Source
+from stackd.source.source import READ_WITHIN, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,26 @@ class Parts:
             raise RequestError(404, "no_such_stack", f'there is no stack "{name}"' + nearest(name, names))
         return self.store.view(name)
 
+    async def read(self, name: StackName) -> None:
+        """Have a stack's files read as they are now, or everything while its name is not known.
+
+        Raises RequestError 503 `not_read` when they cannot be read in time: no old state is given for a new one.
+        """
+        source = self.source
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                await (source.read(name) if name in self.store.names() else source.rescan())
+        except TimeoutError:
+            raise RequestError(503, "not_read", _not_read(f"the files of {name}", source.progress)) from None
+
+    async def read_all(self) -> None:
+        """Have all files read as they are now. Raises RequestError 503 `not_read` as `read` does."""
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                await self.source.rescan()
+        except TimeoutError:
+            raise RequestError(503, "not_read", _not_read("the stack files", self.source.progress)) from None
+
     def check(self, view: View, services: tuple[ServiceName, ...]) -> None:
         """RequestError 404 `no_such_service` unless the stack has these services."""
         project = view.project
@@ -68,6 +89,12 @@ class Parts:
         return await self.intents.ask(
             Request(self.intents.new_id(), stack, verb, services, by, self.clock().wall, targets)
         )
+
+
+def _not_read(what: str, progress: str) -> str:
+    where = f" (still {progress})" if progress else ""
+    text = f"{what} could not be read within {READ_WITHIN:.0f} s{where}"
+    return f"{text}; what runs, runs on. Is a network mount away?"
 
 
 def nearest(name: str, known: list[ServiceName] | tuple[StackName, ...]) -> str:

@@ -17,24 +17,25 @@ from stackd.runtime.sdnotify import Notifier
 
 log = logging.getLogger(__name__)
 
-STATUS = "keeping stacks"
-"""The status line for systemd while nothing is to be said about the configuration."""
 RESTART = "systemctl --user restart stackd"
 
 
 class Reloading:
     """Answers reloads one after the other; those that come while one is answered are answered together.
 
-    `read` gives the configuration as a start would read it now, and may raise ConfigError; `rescan` reads stack files.
+    `read` gives the configuration as a start would read it now, and may raise ConfigError; `rescan` reads stack files;
+    `note` adds what is to be said of the configuration to the status line, and returns the whole line.
     """
 
     def __init__(
-        self, running: Config, read: Callable[[], Config], rescan: Callable[[], Awaitable[None]], notifier: Notifier
-    ) -> None:
+        self, running: Config, read: Callable[[], Config], rescan: Callable[[], Awaitable[None]], notifier: Notifier,
+        note: Callable[[str], str],
+    ) -> None:  # fmt: skip
         self._running = running
         self._read = read
         self._rescan = rescan
         self._notifier = notifier
+        self._note = note
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
@@ -47,20 +48,20 @@ class Reloading:
             await self._asked.wait()
             self._asked.clear()
             self._notifier.reloading()
-            status = await self._look_at_configuration()
+            note = await self._look_at_configuration()
             await self._rescan()
-            self._notifier.ready(status)
+            self._notifier.ready(self._note(note))
 
     async def _look_at_configuration(self) -> str:
-        """Say in the log what a restart would change; the status line."""
+        """Say in the log what a restart would change; what to add to the status line."""
         try:
             new = await asyncio.to_thread(self._read)
         except ConfigError as error:
             log.error("reload: the configuration is refused, the one in force stays: %s", error)
-            return f"{STATUS}; configuration refused: {error}"
+            return f"configuration refused: {error}"
         changed = ", ".join(changed_settings(self._running, new))
         if not changed:
             log.info("reload: stack files are read again; no setting differs from the one in force")
-            return STATUS
+            return ""
         log.warning("reload: changed settings take effect with a restart (%s): %s", RESTART, changed)
-        return f"{STATUS}; a restart is needed for changed settings: {changed}"
+        return f"a restart is needed for changed settings: {changed}"

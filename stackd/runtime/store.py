@@ -51,6 +51,7 @@ class _Cell:
     applied: int = 0
     trouble: str = ""
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    decisions: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Store:
@@ -90,6 +91,12 @@ class Store:
     def decided_version(self, stack: StackName) -> int:
         """The version of the inputs that the last decision was made from."""
         return self._cell(stack).decided
+
+    async def committed(self, stack: StackName, version: int) -> None:
+        """Return once a decision was made from inputs at least as new as `version`, or the stack is gone."""
+        while (cell := self._cells.get(stack)) is not None and cell.decided < version:
+            cell.decisions.clear()
+            await cell.decisions.wait()
 
     def applied_generation(self, stack: StackName) -> int:
         """The last generation of the definition after which nothing was left to do."""
@@ -348,6 +355,7 @@ class Store:
         cell = self._cell(stack)
         cell.decision, cell.decided, cell.ledger = decision, version, decision.ledger
         cell.trouble = ""
+        cell.decisions.set()
         if not decision.plan.steps and cell.desired is not None and cell.observed is not None:
             cell.applied = cell.desired.generation
 
@@ -357,7 +365,9 @@ class Store:
 
     def forget(self, stack: StackName) -> None:
         """Nothing of it is left."""
-        self._cells.pop(stack, None)
+        gone = self._cells.pop(stack, None)
+        if gone is not None:
+            gone.decisions.set()
 
     def wake(self, stack: StackName) -> None:
         """Look again, though no input changed."""

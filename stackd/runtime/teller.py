@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 from stackd.core.ends import End, ended, with_engine
 from stackd.core.hands import held_by_hand
+from stackd.errors import Diagnostic
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, Health, ObservedContainer
 from stackd.model.plan import RemoveContainer, StartContainer
 from stackd.model.spec import RestartPolicy
-from stackd.model.view import Decision, Now, ServiceLedger, ServiceState, ServiceVerdict, View
+from stackd.model.view import EDIT_NOT_TAKEN, Decision, Now, ServiceLedger, ServiceState, ServiceVerdict, View
 from stackd.runtime.history import History
 
 _TOLD = (
@@ -29,6 +30,8 @@ _UNCLEAR = (ContainerState.REMOVING, ContainerState.UNKNOWN)
 """States that say nothing of how a run fares: what was known before them stays known."""
 _COUNTING = (ServiceState.BACKING_OFF, ServiceState.STUCK)
 """States whose detail changes with each try: told once."""
+_LASTING = (EDIT_NOT_TAKEN, "feedback-loop")
+"""Diagnostics of a file that changes all the time: recorded once while they last, not at each change."""
 _TROUBLED = (ServiceState.CRASH_LOOPING, ServiceState.UNHEALTHY, ServiceState.HELD)
 _WELL = (ServiceState.RUNNING, ServiceState.HEALTHY)
 _WORDS = {"own": " (stopped by stackd)", "foreign": " (by another hand)", "engine": " (with the engine)"}
@@ -51,6 +54,7 @@ class Teller:
 
     def tell(self, view: View, decision: Decision, now: Now) -> None:
         """Compare with the last time."""
+        self._tell_definition(view)  # what is found in a file needs no engine
         if view.observed is None:
             return
         if self._containers is None:
@@ -77,7 +81,6 @@ class Teller:
         self._starting |= {op.container for op in decision.plan.frontier() if isinstance(op, StartContainer)}
         for verdict in decision.verdicts:
             self._tell_service(view, decision, verdict)
-        self._tell_definition(view)
 
     def _recall(self, view: View) -> None:
         """The crash loops that last still and that an earlier life has told: neither is one told again, nor its end
@@ -166,11 +169,19 @@ class Teller:
 
     def _tell_definition(self, view: View) -> None:
         diagnostics = view.desired.diagnostics if view.desired else ()
-        if diagnostics != self._diagnostics:
-            self._diagnostics = diagnostics
+        known = tuple(map(_known_by, diagnostics))
+        if known != self._diagnostics:
+            before, self._diagnostics = self._diagnostics, known
             for one in diagnostics:
+                if one.code in _LASTING and _known_by(one) in before:
+                    continue
                 text, kind = str(one), f"definition.{one.severity}"
                 self._history.add(self._stack, None, kind, text, code=one.code, span=str(one.span))
+
+
+def _known_by(one: Diagnostic) -> object:
+    """By what a diagnostic is known as the one recorded before: one whose text changes while it lasts by its code."""
+    return one.code if one.code in _LASTING else one
 
 
 def _is_well(decision: Decision, verdict: ServiceVerdict, trouble: ServiceState) -> bool:

@@ -7,13 +7,13 @@ Synchronous, no IO, instants are arguments. What this module does NOT do: read, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import StackName
 from stackd.model.spec import Project
-from stackd.model.view import DesiredStack, Presence
+from stackd.model.view import EDIT_NOT_TAKEN, DesiredStack, Presence
 from stackd.source.pace import TOO_MANY, WINDOW, Pace
 from stackd.source.removal import Fate, FileId, Outcome, Place, Services, settle
 from stackd.source.revision import Revision, encoded
@@ -41,7 +41,8 @@ class Stacks:
 @dataclass(slots=True)
 class Held:
     """The memory of one stack. `suspect`: the bad text last seen and since when (monotonic). `prints`: the last
-    reading's; `restless`: the file that keeps changing."""
+    reading's; `restless`: the file that keeps changing; `edited_at`: when the oldest edit was seen that is not taken
+    yet (monotonic, None = all are). `spelled` writes a monotonic instant as a time of day."""
 
     project: Project | None = None
     digest: str = ""
@@ -54,29 +55,59 @@ class Held:
     pace: Pace = Pace()
     prints: Prints | None = None
     restless: str = ""
+    edited_at: float | None = None
+    spelled: Callable[[float], str] = "{:.0f}".format
 
     def take(self, reading: StackReading, at: float, quiet: float) -> float | None:
         """Take a reading of a stack that is here; the instant at which to read again, None = no need."""
-        project = reading.loaded.project if reading.loaded else None
-        changed, self.prints = _changed(self.prints, reading.prints) or self.restless, reading.prints
+        project = self._noticed(reading, at)
         if project is None:
             return self._doubt(reading, at, quiet)
-        self.suspect, self.pace = None, self.pace.noticed(project.digest, at)
-        self.restless = changed if self.pace.rest else ""
-        self.reported, self.presence = (*reading.diagnostics, *self._restless(reading)), Presence.PRESENT
+        due = self.pace.due(at)
+        if project.digest != self.digest and due is not None:
+            self.edited_at = at if self.edited_at is None else self.edited_at
+            self.reported = (*reading.diagnostics, self._not_taken(reading, due), *self._restless(reading))
+            return due
+        return self._put_in_force(project, reading, at)
+
+    def take_now(self, reading: StackReading, at: float) -> float | None:
+        """As `take`, for a reading that a person asked for: no damper and no quiet time hide what the files say."""
+        project = self._noticed(reading, at)
+        return self._doubt(reading, at, 0.0) if project is None else self._put_in_force(project, reading, at)
+
+    def _noticed(self, reading: StackReading, at: float) -> Project | None:
+        """Count a reading's changes; the definition that it makes."""
+        project = reading.loaded.project if reading.loaded else None
+        changed, self.prints = _changed(self.prints, reading.prints) or self.restless, reading.prints
+        if project is not None:
+            self.suspect, self.pace = None, self.pace.noticed(project.digest, at)
+            self.restless = changed if self.pace.rest else ""
+            self.presence = Presence.PRESENT
+        return project
+
+    def _put_in_force(self, project: Project, reading: StackReading, at: float) -> float | None:
         if project.digest != self.digest:
-            due = self.pace.due(at)
-            if due is not None:
-                return due
             self.pace = self.pace.took(at)
+        self.edited_at, self.reported = None, (*reading.diagnostics, *self._restless(reading))
         self.generation += project.digest != self.digest
         self.project, self.digest, self.place = project, project.digest, reading.place
         return self.pace.calm_at
 
+    def _not_taken(self, reading: StackReading, due: float) -> Diagnostic:
+        where = self._noisy_file(reading)
+        text = (
+            f"edit of {self.spelled(self.edited_at or 0.0)} not taken yet, until {self.spelled(due)}, because {where} "
+            f"changed {TOO_MANY} times in a minute; to take it now: stackd up {reading.name}"
+        )
+        return _warning(EDIT_NOT_TAKEN, text, Span(where))
+
+    def _noisy_file(self, reading: StackReading) -> str:
+        return self.restless or str(reading.place.root / reading.place.entry)
+
     def _restless(self, reading: StackReading) -> tuple[Diagnostic, ...]:
         if not self.pace.rest:
             return ()
-        where = self.restless or str(reading.place.root / reading.place.entry)
+        where = self._noisy_file(reading)
         text = (
             f"it changes again and again ({TOO_MANY} times within {WINDOW:.0f} s), so changes are taken at most every "
             f"{self.pace.rest:.0f} s; does a service write into it?"

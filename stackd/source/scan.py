@@ -63,6 +63,11 @@ class StackReading:
         return self.loaded is not None and self.loaded.project is not None
 
     @property
+    def empty(self) -> bool:
+        """Whether there is a folder that holds no definition file at all. (A dangling link is no such folder.)"""
+        return self.loaded is None and self.place.folder is not None
+
+    @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is wrong with it."""
         if self.loaded is not None:
@@ -103,7 +108,7 @@ class Scanner:
         self._faults: dict[_Key, str] = {}
         self._patience, self._watching = Patience(patience), Patience(patience)
         self.progress = ""
-        """What is being read, for people; any thread may look."""
+        """What is being read, for people, "" = nothing; any thread may look."""
 
     def read(self) -> Reading:
         """Read everything. Never raises for what is on disk."""
@@ -133,8 +138,7 @@ class Scanner:
             if kept is not None:
                 cached[key] = kept
             stacks.append(stack)
-        self._faults = faults
-        self._cache = cached
+        self._faults, self._cache, self.progress = faults, cached, ""
         target = Target(frozenset(self._settings.roots), frozenset(watched))
         prints = _prints(target.files, files) | _root_prints(roots)
         return Reading(roots, tuple(stacks), target, prints, tuple(hanging))
@@ -165,8 +169,12 @@ class Scanner:
 
     def consider(self, folder: Path) -> StackReading:
         """A folder read as if it were a stack. Never raises for what is on disk."""
+        return self.read_one(folder.parent, folder.name)
+
+    def read_one(self, root: Path, entry: str) -> StackReading:
+        """One entry of a stacks directory, read anew. Never raises for what is on disk; safe beside `read`."""
         files = Files(os.geteuid())
-        candidate = look(folder.parent, folder.name, files)
+        candidate = look(root, entry, files)
         return self._stack(candidate, self._loaded(candidate, None, files), files)
 
     def revive(self, revision: Revision) -> Loaded:

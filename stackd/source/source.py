@@ -12,9 +12,11 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from stackd.compose.inputs import FILE_NAMES
 from stackd.config import FreezeConfig, WatchConfig
 from stackd.model.ids import StackName
 from stackd.model.view import DesiredStack
@@ -35,6 +37,7 @@ from stackd.source.removal import (
 )
 from stackd.source.revision import Revision, RevisionStore
 from stackd.source.scan import Reading, Scanner, SourceSettings, StackReading, defect
+from stackd.source.thread import in_thread
 from stackd.source.watch import Watcher
 
 log = logging.getLogger(__name__)
@@ -65,6 +68,21 @@ class Publisher(Protocol):
 
 Running = Callable[[], Mapping[StackName, str] | None]
 """Which stacks have containers or networks of ours, with their working_dir label; None = not seen yet."""
+
+
+READ_WITHIN = 10.0
+"""Seconds within which a person's question has its files read; then it is answered that they cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One reading sorted and believed. `asked`: a person waits for it; `at` is its monotonic instant."""
+
+    stacks: Stacks
+    outcome: Outcome
+    roots: Mapping[Path, FileId | None]
+    at: float
+    asked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,10 @@ class Source:
         self._problem = "not read yet"
         self._fault = ""
         self._loaded = False
+        self._plain: set[Path] = set()
+        self._last: _Round | None = None
+        self._reads: dict[StackName, asyncio.Future[StackReading]] = {}
+        self._read_alone: set[StackName] = set()
 
     @property
     def problem(self) -> str:
@@ -118,7 +140,7 @@ class Source:
 
     @property
     def progress(self) -> str:
-        """What is being read, or was last."""
+        """What is being read of the stacks directories, "" = nothing: a folder that does not answer stays here."""
         return self._scanner.progress
 
     @property
@@ -136,14 +158,52 @@ class Source:
         self._poke.set()
 
     async def rescan(self) -> None:
-        """Read everything again now; returns when what has been found is published.
+        """Read everything again now, no damper; returns when what has been found is published.
 
-        When stackd itself fails at it, `problem` says so.
+        It takes as long as the slowest folder; `progress` names the one that is being read. When stackd itself fails at
+        it, `problem` says so.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
         self._poke.set()
         await done
+
+    async def read(self, stack: StackName) -> None:
+        """Read one stack now, no damper; returns when what its files say is published.
+
+        Other stacks are not read for it, so one whose folder hangs delays nobody else's question. What is not plainly
+        the stack as it was (new, gone, renamed, moved) takes a reading of everything.
+        """
+        round_ = self._last
+        known = round_.stacks.chosen.get(stack) if round_ is not None else None
+        if round_ is None or known is None or self._fates.get(stack) is not Fate.HERE:
+            return await self.rescan()
+        reading = await self._alone(stack, known.place)
+        if self._last is None or not self._is_as_it_was(reading, stack):
+            return await self.rescan()
+        before, stacks = self._published.get(stack), self._last.stacks
+        self._read_alone.add(stack)
+        now = replace(stacks, chosen={**stacks.chosen, stack: reading})
+        wake_at = self._here(stack, replace(self._last, stacks=now, at=time.monotonic(), asked=True))
+        if wake_at is not None or self._published.get(stack) != before:
+            self._poke.set()  # a round finds out what to watch, and when to read again
+        return None
+
+    async def _alone(self, stack: StackName, place: Place) -> StackReading:
+        """One stack, read by a thread of its own; never two at once, so that a folder that hangs costs one thread."""
+        while (before := self._reads.get(stack)) is not None and not before.done():
+            await asyncio.wait({before})  # it may have begun before what it is asked about
+        reading = self._reads[stack] = in_thread(partial(self._scanner.read_one, place.root, place.entry))
+        return await asyncio.shield(reading)
+
+    def _is_as_it_was(self, reading: StackReading, stack: StackName) -> bool:
+        """Whether a reading of one stack alone is all there is to know of it: same name, same folder, still here."""
+        known = self._registry.known.get(stack)
+        here = known is not None and self._fates.get(stack) is Fate.HERE
+        where = (known.place.root, known.place.entry, known.place.folder) if known is not None else None
+        place = reading.place
+        same = where == (place.root, place.entry, place.folder) and place.folder is not None
+        return here and same and (reading.name == stack or not reading.good)
 
     def confirm(self, stack: StackName | None, fates: Collection[Fate] = (*GONE, *ELSEWHERE)) -> tuple[StackName, ...]:
         """A person approves what waits for one: removals in doubt, a new name, another folder; None = all there are.
@@ -168,9 +228,10 @@ class Source:
         delay = _FIRST_RETRY
         while True:
             self._poke.clear()
+            self._read_alone.clear()
             asked, self._waiting = self._waiting, []
             try:
-                wake_at = await self._round()
+                wake_at = await self._round(asked=bool(asked))
             except Exception as fault:  # the seam: a fault of ours costs this round, not the task
                 self._failed(fault)
                 wake_at, delay = time.monotonic() + delay, min(delay * 2, self._options.watch.rescan)
@@ -181,12 +242,12 @@ class Source:
                     one.set_result(None)
             await self._pause(wake_at)
 
-    async def _round(self) -> float | None:
+    async def _round(self, *, asked: bool) -> float | None:
         """Read and publish everything once; when to do it again at the latest (monotonic, None = no need)."""
         reading = await asyncio.to_thread(self._scanner.read)
         if not self._loaded:
             await asyncio.to_thread(self._revive, reading)
-        wake_at = self._take(reading, time.monotonic())
+        wake_at = self._take(reading, time.monotonic(), asked=asked)
         self._watcher.aim(reading.target, reading.prints)
         if not self._loaded:
             self._loaded = True
@@ -216,15 +277,17 @@ class Source:
         """Bring back, from the store, the definitions that the disk does not give now."""
         there = {(one.name, one.place.folder) for one in reading.stacks if one.good}
         for name, revision in self._revisions.items():
-            held = Held(digest=revision.digest, generation=revision.generation, place=self._registry.known[name].place)
+            held = _held()
+            held.digest, held.generation = revision.digest, revision.generation
+            held.place = self._registry.known[name].place
             if (name, revision.folder) not in there:
                 held.project = self._scanner.revive(revision).project
             self._held[name] = held
 
-    def _take(self, reading: Reading, at: float) -> float | None:
+    def _take(self, reading: Reading, at: float, *, asked: bool) -> float | None:
         """Publish what a reading says; when to read again at the latest (monotonic, None = no need)."""
         running = self._running()
-        stacks = self._sorted(reading, running or {})
+        stacks = self._sorted(self._without_plain_folders(reading, running or {}), running or {})
         roots = {root.path: root.identity for root in reading.roots}
         places = {name: one.place for name, one in stacks.chosen.items()}
         outcome = believe(self._registry, Scan(at, roots, places), self._rules, Consent(running, self._confirmed))
@@ -234,42 +297,42 @@ class Source:
         if outcome.frozen != self._frozen:
             self._frozen = outcome.frozen
             self._publisher.frozen(outcome.frozen)
+        now = self._last = _Round(stacks, outcome, roots, at, asked)
         wakes = [outcome.wake_at, at + _AFTERMATH if reading.hanging else None]
         for name, fate in outcome.fates.items():
             if fate is Fate.REMOVED and running is not None and name not in running:
                 self._forget(name)
             elif fate is Fate.HERE:
                 try:
-                    wakes.append(self._here(name, stacks, outcome, roots, at))
+                    # A stack that was read alone meanwhile was read later: this reading may be older than its files.
+                    wakes.append(at if name in self._read_alone else self._here(name, now))
                 except Exception as fault:  # the seam: a fault of ours at one stack is that stack's state
                     self._stuck(name, stacks.chosen[name].place, fault)
             else:
                 place = self._registry.known[name].place
-                self._publish(doubtful(name, fate, self._held.setdefault(name, Held()), outcome, place))
+                self._publish(doubtful(name, fate, self._held.setdefault(name, _held()), outcome, place))
                 wakes.append(at + _AFTERMATH if fate is Fate.REMOVED else None)
         return min((wake for wake in wakes if wake is not None), default=None)
 
-    def _here(
-        self, name: StackName, stacks: Stacks, outcome: Outcome, roots: Mapping[Path, FileId | None], at: float
-    ) -> float | None:
+    def _here(self, name: StackName, now: _Round) -> float | None:
         """Take and publish a stack that is where it should be."""
-        reading = stacks.chosen[name]
-        held = self._held.setdefault(name, Held())
-        old = next((old for old, new in outcome.renamed.items() if new == name), None)
+        reading, at = now.stacks.chosen[name], now.at
+        held = self._held.setdefault(name, _held())
+        old = next((old for old, new in now.outcome.renamed.items() if new == name), None)
         if old is not None and held.project is None:
             before = self._held[old].project if old in self._held else None
             self._publish(waiting(name, old, before, reading))
             return None
         was = (held.digest, held.place)
-        again = held.take(reading, at, self._options.watch.quiet)
+        again = held.take_now(reading, at) if now.asked else held.take(reading, at, self._options.watch.quiet)
         settles = held.settle(at, self._options.freeze.service_grace) if reading.good else None
-        root_id = roots[reading.place.root]
+        root_id = now.roots[reading.place.root]
         if reading.good and was != (held.digest, held.place) and root_id is not None:
             revision = held.revision(name, reading, root_id)
             if revision is not None:
                 self._store.save_revision(revision)
         desired = held.desired(name)
-        if doubles := stacks.doubles.get(name, ()):
+        if doubles := now.stacks.doubles.get(name, ()):
             # Whose the running services are is not certain, so none of them is surplus.
             told = (*desired.diagnostics, *(double(other, name) for other in doubles))
             desired = replace(desired, diagnostics=told, services_settled=False)
@@ -279,11 +342,30 @@ class Source:
     def _stuck(self, name: StackName, place: Place, fault: Exception) -> None:
         """Publish what is in force of a stack whose reading stackd failed to take."""
         found = defect(fault, place.root / place.entry)
-        desired = self._held.setdefault(name, Held()).desired(name)
+        desired = self._held.setdefault(name, _held()).desired(name)
         before = self._published.get(name)
         if before is None or found not in before.diagnostics:
             log.error("taking the definition of stack %s failed by a fault of stackd", name, exc_info=fault)
         self._publish(replace(desired, diagnostics=(found,), services_settled=False))
+
+    def _without_plain_folders(self, reading: Reading, running: Mapping[StackName, str]) -> Reading:
+        """The reading without the folders that are no stacks: they hold no definition file and never did.
+
+        One whose file disappeared is known by its place, or by the containers that were made from it.
+        """
+        places = {(one.place.root, one.place.entry) for one in self._registry.known.values() if not one.removed}
+        folders = {Path(folder) for folder in running.values() if folder}
+        plain, stacks = set[Path](), list[StackReading]()
+        for one in reading.stacks:
+            place = one.place
+            if one.empty and (place.root, place.entry) not in places and place.folder not in folders:
+                plain.add(place.root / place.entry)
+            else:
+                stacks.append(one)
+        for path in sorted(plain - self._plain):
+            log.info("%s is no stack: it holds no Compose file (%s)", path, ", ".join(FILE_NAMES))
+        self._plain = plain
+        return replace(reading, stacks=tuple(stacks))
 
     def _sorted(self, reading: Reading, labels: Mapping[StackName, str]) -> Stacks:
         """The readings by name; of several with one name, one counts."""
@@ -312,9 +394,19 @@ class Source:
     def _forget(self, name: StackName) -> None:
         self._registry = forget(self._registry, name)
         self._held.pop(name, None)
+        self._reads.pop(name, None)
         self._store.forget_revision(name)
         if self._published.pop(name, None) is not None:
             self._publisher.withdraw(name)
+
+
+def _held() -> Held:
+    return Held(spelled=_time_of_day)
+
+
+def _time_of_day(at: float) -> str:
+    """A monotonic instant as the local time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(time.time() + at - time.monotonic()))
 
 
 def _registry(revisions: Mapping[StackName, Revision]) -> Registry:

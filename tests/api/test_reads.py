@@ -288,3 +288,12 @@ async def test_operations_are_listed_newest_first() -> None:
         assert isinstance(listed, list)
         assert [entry["verb"] for entry in listed if isinstance(entry, dict)] == ["restart", "up"]
         assert "restart blog" in (await api.get("/v1/operations", Accept="text/plain")).text
+
+
+@pytest.mark.parametrize(("query", "reads"), [("", ["blog"]), ("?read=true", ["blog"]), ("?read=false", [])])
+async def test_a_plan_is_made_from_the_files_as_they_are_unless_that_is_not_wanted(
+    query: str, reads: list[str]
+) -> None:
+    async with serving() as api:
+        assert (await api.get(f"/v1/stacks/blog/plan{query}")).status == 200
+        assert api.control.reads == reads

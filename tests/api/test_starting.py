@@ -50,7 +50,7 @@ async def test_a_request_that_comes_too_early_is_answered_when_they_are_read(met
         api.control.unread = UNREAD
         asked = asyncio.create_task(api.ask(method, path))
         await api.control.until(lambda: api.control.waiters == 1)
-        await api.control.read()
+        await api.control.begun()
         assert (await asked).status in (200, 202)
 
 

@@ -322,3 +322,29 @@ async def test_a_service_is_named_in_the_body_exactly() -> None:
     async with serving() as api:
         assert (await api.post("/v1/stacks/blog/stop", '{"services": ["wev"]}')).error() == (404, "no_such_service")
         assert ServiceName("web") in {entry.name for entry in api.control.stacks()[0].services}
+
+
+@pytest.mark.parametrize("condition", ["running", "healthy", "stopped", "generation:3"])
+async def test_a_wait_reads_the_files_before_it_looks_at_any_state(condition: str) -> None:
+    edited = replace(stack("blog", service("web", ServiceState.BACKING_OFF)), state=StackState.DEGRADED)
+    async with serving() as api:
+        api.control.when_read = replace(edited, generation=4, observed_generation=2)
+        answer = await api.get(f"/v1/stacks/blog/wait?for={condition}&wait=0.01")
+        assert answer.error() == (409, "wait_timeout")
+        assert api.control.reads == ["blog"]
+
+
+async def test_a_wait_for_what_cannot_be_read_says_so_at_once() -> None:
+    async with serving() as api:
+        api.control.unreadable = RequestError(503, "not_read", "the files of blog could not be read within 10 s")
+        answer = await api.get("/v1/stacks/blog/wait?for=running&wait=60")
+        assert answer.error() == (503, "not_read")
+
+
+async def test_a_wait_that_a_bad_text_holds_up_shows_what_is_wrong_with_it() -> None:
+    bad = Diagnostic("bad-port", "no port", Span("/srv/blog/compose.yaml", 3, 5))
+    async with serving() as api:
+        api.control.when_read = replace(stack(), diagnostics=(bad,))
+        answer = await api.get("/v1/stacks/blog/wait?for=running&wait=0.01")
+        assert answer.error() == (409, "wait_timeout")
+        assert "its newest text is not in force: /srv/blog/compose.yaml:3:5" in str(answer.json["detail"])

@@ -15,7 +15,7 @@ import pytest
 
 from stackd.api.convert import instant
 from stackd.api.serving import Settings
-from stackd.errors import Diagnostic, Severity, Span
+from stackd.errors import Diagnostic, RequestError, Severity, Span
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.override import Operation, OperationState, Override, OverrideKind
 from stackd.model.plan import FieldChange, Why
@@ -564,3 +564,27 @@ async def test_a_daemon_that_is_still_reading_is_said_to_be(tmp_path: Path) -> N
                 "error: stackd is still reading the stacks: reading /srv/stacks/nfs, 3 of 12 folders are read; "
                 "ask again in a few seconds\n"
             )
+
+
+async def test_ps_says_that_an_edit_is_not_taken_yet(tmp_path: Path) -> None:
+    text = "edit of 14:02:11 not taken yet, until 14:03:10, because app.env changed 10 times in a minute"
+    late = Diagnostic("edit-not-taken", text, Span("app.env"), Severity.WARNING)
+    async with world(tmp_path, replace(stack(), diagnostics=(late,))) as (_, stackd):
+        assert (await stackd("ps")).err == f"warning: blog: {text}\n"
+        assert (await stackd("ps", "blog")).err == f"warning: blog: {text}\n"
+
+
+async def test_a_wait_for_what_cannot_be_read_ends_with_the_reason(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        api.control.unreadable = RequestError(503, "not_read", "the files of blog could not be read within 10 s")
+        ended = await stackd("wait", "blog", "--for", "running")
+        assert ended.code != 0
+        assert "could not be read within 10 s" in ended.err
+
+
+@pytest.mark.parametrize("command", ["ps", "status"])
+async def test_without_an_engine_ps_and_status_say_which_socket_was_tried(tmp_path: Path, command: str) -> None:
+    text = "no engine at unix:///run/docker.sock (connection refused): is Docker running? trying again every 10 s"
+    async with world(tmp_path) as (api, stackd):
+        api.control.ready = replace(api.control.ready, engine=text)
+        assert f"warning: {text}\n" in (await stackd(command)).err

@@ -34,6 +34,7 @@ async def test_info_tells_who_answers_and_since_when(world: World) -> None:
 
 async def test_a_fresh_connection_is_answered(world: World) -> None:
     assert await world.engine.ping_fresh(2.0)
+    assert await world.engine.obstacle(2.0) == ""
 
 
 async def test_what_is_not_there_is_none(world: World) -> None:

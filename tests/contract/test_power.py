@@ -100,6 +100,9 @@ async def test_a_killed_engine_breaks_the_stream_and_stops_its_survivors_at_boot
         assert (await seen.ended()).kind is EngineErrorKind.UNAVAILABLE
         assert [seen.words(container) for container in survivors.values()] == [[], [], []]
     assert not await world.engine.ping_fresh(1.0)
+    obstacle = await world.engine.obstacle(1.0)
+    assert obstacle.startswith("no engine at unix:///")
+    assert obstacle.endswith("): is Docker running?")
     await power.start()
     async with world.watching() as seen:
         assert await state(world, survivors["no"]) is ContainerState.EXITED

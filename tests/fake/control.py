@@ -112,6 +112,10 @@ class FakeControl:
         self.before_submit: Callable[[], asyncio.Future[None]] | None = None
         self.refuse: RequestError | None = None
         self.queries: list[LogQuery] = []
+        self.reads: list[StackName] = []
+        self.when_read: StackStatus | None = None
+        """What a stack is once its files are read."""
+        self.unreadable: RequestError | None = None
         self.reasons: dict[ServiceName, WhyAnswer] = {}
         self.bundles: list[CrashBundle] = []
         self.applied: list[Applied] = []
@@ -188,8 +192,8 @@ class FakeControl:
             pass
         return self.unread
 
-    async def read(self) -> None:
-        """The files have been read."""
+    async def begun(self) -> None:
+        """The files have been read for the first time."""
         self.unread = ""
         await self._wake()
 
@@ -203,6 +207,13 @@ class FakeControl:
         if name not in self.world:
             raise RequestError(404, "no_such_stack", f'there is no stack "{name}"; did you mean "blog"?')
         return self.world[name]
+
+    async def read(self, name: StackName) -> None:
+        self.reads.append(name)
+        if self.unreadable is not None:
+            raise self.unreadable
+        if self.when_read is not None:
+            self.put(self.when_read)
 
     def plan(self, name: StackName) -> PlanStatus:
         return self.plans.get(name, PlanStatus(name, (), ""))

@@ -55,6 +55,11 @@ class FakeEngine(Calls):
         call.outcome = "ok" if answered else "unavailable"
         return answered
 
+    async def obstacle(self, timeout: float) -> str:
+        """See `Engine.obstacle`."""
+        answered = await self.ping_fresh(timeout)
+        return "" if answered else "no engine at unix:///fake.sock (connection refused): is Docker running?"
+
     async def list_containers(self, stack: StackName | None, instance: InstanceName) -> tuple[ContainerRow, ...]:
         """See `Engine.list_containers`."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from stackd.engine import probe
 from stackd.engine.build import BuildRequest, build_image, buildx_command, classic_params, passed_args
 from stackd.engine.credentials import Reference, parse_reference, registry_auth
 from stackd.engine.locate import locate
@@ -214,6 +216,7 @@ env > "$HOME/environ"
 async def test_a_build_arg_is_in_buildxs_environment_and_not_on_its_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     (tmp_path / "docker").write_text(FAKE_DOCKER)
     (tmp_path / "docker").chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -271,3 +274,21 @@ def test_the_classic_builder_gets_the_same(monkeypatch: pytest.MonkeyPatch) -> N
     assert (params["t"], params["dockerfile"], params["target"]) == ("web:1", "a/Dockerfile", "prod")
     assert params["buildargs"] == {"A": "1", "B": "from outside"}
     assert params["labels"] == {"own": "1", "label": "2"}
+
+
+async def test_what_is_said_of_an_engine_that_cannot_be_reached_names_socket_reason_and_what_to_look_at(
+    tmp_path: Path,
+) -> None:
+    absent, closed, silent = tmp_path / "absent", tmp_path / "closed", tmp_path / "silent"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(silent))
+    listening.listen()
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(closed))
+    assert await probe.obstacle(str(absent), 5.0) == "no such file or directory"
+    assert await probe.obstacle(str(closed), 5.0) == "connection refused"
+    assert await probe.obstacle(str(silent), 0.05) == "no answer within 0.05 s"
+    listening.close()
+    told = probe.unreachable("/run/docker.sock", "connection refused")
+    assert told == "no engine at unix:///run/docker.sock (connection refused): is Docker running?"
+    assert "group docker" in probe.unreachable("/run/docker.sock", "permission denied")

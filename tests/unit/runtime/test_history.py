@@ -1,7 +1,8 @@
-"""The history in memory: how long an entry may be, and how many there are."""
+"""The history in memory: how long an entry may be, how many there are, and at which level each is logged."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,18 @@ async def test_the_history_in_memory_obeys_max_events(tmp_path: Path) -> None:
         for number in range(300):
             daemon.history.add(BLOG, None, "service.state", f"entry {number}")
         assert daemon.history.last_seq - daemon.history.oldest_seq == 99
+
+
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [
+        ("definition.error", logging.ERROR),
+        ("definition.warning", logging.WARNING),
+        ("journal.behind", logging.WARNING),
+        ("container.started", logging.INFO),
+    ],
+)
+def test_an_entry_is_logged_at_the_level_of_its_type(caplog: pytest.LogCaptureFixture, kind: str, level: int) -> None:
+    caplog.set_level(logging.DEBUG, "stackd.history")
+    History(lambda: 0.0, lambda entry: None, (), 1).add(StackName("app"), None, kind, "text")
+    assert [record.levelno for record in caplog.records] == [level]

@@ -128,7 +128,7 @@ async def test_an_engine_that_shuts_down_is_not_in_contact_again_by_the_connecti
             daemon.engine.bus.break_streams()
             await until(lambda: len(asked) > 1)
             assert not daemon.store.host.engine_up
-            assert "no new connections" in daemon.intake.problem
+            assert "no engine at" in daemon.intake.problem
         await until(lambda: daemon.store.host.engine_up)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from stackd.config import Config
 from stackd.daemon import read_config
+from stackd.runtime.outage import Outage
 from stackd.runtime.reloading import Reloading
 from stackd.runtime.sdnotify import Notifier
 
@@ -42,7 +43,7 @@ class Reloads:
         self.systemd = Systemd()
         self.scans = 0
         reread = read or self._reread
-        self.reloading = Reloading(reread(), reread, self._rescan, self.systemd)
+        self.reloading = Reloading(reread(), reread, self._rescan, self.systemd, Outage(lambda: 0.0).note)
 
     def _reread(self) -> Config:
         return read_config(self.file, {}, ENV)

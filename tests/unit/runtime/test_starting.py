@@ -16,6 +16,7 @@ from stackd.model.status import StackState
 from stackd.model.view import ServiceState
 from stackd.source import scan, source
 from stackd.source.discover import Candidate, look
+from stackd.source.reading import Files
 from stackd.source.scan import Scanner
 from tests.fake.engine import FakeEngine
 from tests.unit.runtime.whole import APP, compose, link, whole, write
@@ -34,10 +35,10 @@ def hanging(monkeypatch: pytest.MonkeyPatch, *entries: str) -> Iterator[threadin
     """Whoever looks into these folders hangs until the event is set."""
     answers = threading.Event()
 
-    def slow(root: Path, entry: str) -> Candidate:
+    def slow(root: Path, entry: str, files: Files) -> Candidate:
         if entry in entries:
             answers.wait()
-        return look(root, entry)
+        return look(root, entry, files)
 
     monkeypatch.setattr(scan, "look", slow)
     monkeypatch.setattr(source, "Scanner", partial(Scanner, patience=0.05))

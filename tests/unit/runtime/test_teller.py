@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from stackd.errors import Diagnostic, Span
+from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.evidence import Verdict
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ContainerState, Health
@@ -301,3 +301,25 @@ def test_an_end_with_the_engine_is_no_other_hands_when_the_container_is_gone_bef
     told.toy.boxes.clear()
     told.look()
     assert [one["cause"] for one in told.of("container.exited")] == ["engine"]
+
+
+def test_a_finding_whose_text_changes_while_it_lasts_is_recorded_once_and_again_when_it_comes_back() -> None:
+    told = Told(Toy(service("web")).settle())
+
+    def found(*texts: str) -> int:
+        late = tuple(Diagnostic("edit-not-taken", text, Span("compose.yaml"), Severity.WARNING) for text in texts)
+        assert told.toy.desired is not None
+        told.toy.desired = replace(told.toy.desired, diagnostics=late)
+        told.look()
+        return len(told.of("definition.warning"))
+
+    assert [found("at 1"), found("at 2"), found("at 3"), found(), found("at 4")] == [1, 1, 1, 1, 2]
+
+
+def test_a_finding_about_the_definition_is_recorded_while_there_is_no_engine() -> None:
+    toy, kept = Toy(service("web")), list[Happening]()
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, diagnostics=(Diagnostic("bad-port", "no port", Span("compose.yaml", 3)),))
+    view = replace(toy.view(), observed=None)
+    Teller(STACK, History(lambda: 0.0, kept.append, (), 1)).tell(view, toy.decide(), toy.now)
+    assert [one.type for one in kept] == ["definition.error"]

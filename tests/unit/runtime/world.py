@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from stackd.model.ids import ContainerId, InstanceName, ServiceName, StackName
@@ -53,6 +53,7 @@ class Running:
 
     def __init__(self, engine: FakeEngine, journal: Journal, contents: JournalContents) -> None:
         self.engine, self.journal, self.contents = engine, journal, contents
+        self.reading: list[asyncio.Task[None]] = []
         self.store = Store(HostFacts(OURS, ("/stacks",)), time.monotonic, lambda name: self.stacks.begin(name))
         self.history = History(time.time, journal.append_history, contents.history, contents.next_seq)
         self.intents = Intents(self.store, journal, self.history, clock)
@@ -80,6 +81,7 @@ class Running:
     def commands(self) -> Commands:
         """What the API would ask; there are no files to read."""
         source = Source(SourceOptions(SourceSettings((), {})), _Nobody(), dict, self.journal, {})
+        self.reading.append(asyncio.create_task(source.run()))
         parts = (self.engine, self.store, self.intents, self.jobs, self.history, self.journal, self.intake, source)
         return Commands(Parts(*parts, clock))
 
@@ -115,9 +117,10 @@ async def running(place: Path, engine: FakeEngine) -> AsyncIterator[Running]:
     try:
         yield daemon
     finally:
-        intake.cancel()
-        with suppress(asyncio.CancelledError):
-            await intake
+        tasks = [intake, *daemon.reading]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await daemon.jobs.drain(5)
         await daemon.stacks.stop()
         await daemon.observer.stop()

@@ -73,6 +73,12 @@ def test_a_bad_text_is_told_once_it_has_stayed_the_same_for_a_moment() -> None:
     assert one.desired(BLOG).diagnostics == (BROKEN,)
 
 
+def test_a_bad_text_is_told_at_once_to_a_person_who_asks() -> None:
+    one = held()
+    assert one.take_now(bad("x"), 101.0) is None
+    assert (one.desired(BLOG).diagnostics, one.digest) == ((BROKEN,), "1")
+
+
 def test_a_bad_text_that_was_never_good_is_told_at_once_with_its_place() -> None:
     one = held(bad())
     told = one.desired(BLOG)
@@ -133,7 +139,7 @@ def feverish() -> Held:
 
 
 def test_the_file_that_is_named_is_one_that_changes() -> None:
-    (found,) = feverish().desired(BLOG).diagnostics
+    found = feverish().desired(BLOG).diagnostics[-1]
     assert found.span.file == str(FILE)
 
 
@@ -143,7 +149,7 @@ def test_the_stack_is_named_when_a_file_that_went_is_what_changed() -> None:
         loaded = Loaded(project(str(version)), (), (FILE,))
         reading = replace(good("0", env=str(version) if version % 2 else ""), loaded=loaded)
         one.take(reading, 100.0 + version, 0.3)
-    (found,) = one.desired(BLOG).diagnostics
+    found = one.desired(BLOG).diagnostics[-1]
     assert found.span.file == str(FOLDER)
 
 

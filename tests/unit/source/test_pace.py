@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from stackd.errors import Severity
 from stackd.model.ids import StackName
 from stackd.model.spec import Loaded, Project
 from stackd.source.force import Held
@@ -67,7 +68,7 @@ def test_edits_that_are_far_enough_apart_are_never_too_many() -> None:
 def test_a_text_that_changes_too_often_is_not_taken_at_once_and_the_file_is_named() -> None:
     files = feverish()
     assert files.held.digest == "0/9"
-    (found,) = files.held.desired(StackName("blog")).diagnostics
+    found = files.held.desired(StackName("blog")).diagnostics[-1]
     assert (found.code, found.span.file) == ("feedback-loop", str(FOLDER / "app.env"))
     assert files.again == files.at - 1.0 + 10.0
 
@@ -99,3 +100,37 @@ def test_a_file_that_is_merely_touched_is_no_change() -> None:
         one = reading(0)
         files.look(replace(one, prints={**one.prints, FILE: f"touched {version}"}))
     assert files.codes() == []
+
+
+def test_an_edit_that_is_not_taken_says_since_when_until_when_and_because_of_which_file() -> None:
+    files = feverish()
+    first = files.at
+    files.look(reading(0, other=11))
+    found = files.held.desired(StackName("blog")).diagnostics[0]
+    assert (found.code, found.severity) == ("edit-not-taken", Severity.WARNING)
+    assert f"edit of {first:.0f} not taken yet, until {files.again:.0f}" in found.message
+    assert f"because {FOLDER / 'app.env'} changed 10 times in a minute" in found.message
+    assert "stackd up blog" in found.message
+
+
+def test_an_edit_that_is_taken_at_last_is_no_longer_said_to_wait() -> None:
+    files = feverish()
+    files.look(reading(0, other=10), after=10.0)
+    assert files.codes() == ["feedback-loop"]
+
+
+def test_a_person_who_asks_gets_the_text_as_it_is_and_the_damper_stays_for_the_next_edit() -> None:
+    files = feverish()
+    files.again = files.held.take_now(reading(0, other=10), files.at)
+    assert (files.held.digest, files.codes()) == ("0/10", ["feedback-loop"])
+    files.look(reading(0, other=11))
+    assert files.held.digest == "0/10"
+    assert files.codes() == ["edit-not-taken", "feedback-loop"]
+
+
+def test_a_question_that_finds_nothing_new_does_not_disarm_the_damper() -> None:
+    files = feverish()
+    for _ in range(3):
+        files.held.take_now(reading(0, other=9), files.at)
+    files.look(reading(0, other=11))
+    assert files.held.digest == "0/9"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +21,7 @@ from stackd.model.view import DesiredStack, Now, Presence
 from stackd.runtime.database import Bounds
 from stackd.runtime.journal import Journal
 from stackd.source import discover
-from stackd.source.discover import Candidate
+from stackd.source.discover import Candidate, look
 from stackd.source.force import Held
 from stackd.source.reading import Files
 from stackd.source.revision import Revision
@@ -127,6 +129,14 @@ def mode(desired: DesiredStack, service: str = "web") -> str | None:
     return desired.project.services[ServiceName(service)].environment["MODE"]
 
 
+async def doubted(source: Source) -> None:
+    """Wait until the source has read a bad text of `blog` by itself."""
+    source.poke()
+    async with asyncio.timeout(20):
+        while source._held[StackName("blog")].suspect is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 def codes(desired: DesiredStack) -> list[str]:
     return [one.code for one in desired.diagnostics]
 
@@ -188,7 +198,7 @@ async def test_a_half_written_file_is_not_reported(world: World) -> None:
     await world.until(lambda: world.is_loaded and world.of("blog").services_settled)
     before = len(world.log)
     file.write_text("services:\n  web: [\n")
-    await source.rescan()
+    await doubted(source)
     file.write_text(compose(mode="b"))
     await world.until(lambda: mode(world.of("blog")) == "b")
     assert world.log[before:] == ["publish blog"]
@@ -206,7 +216,7 @@ async def test_a_file_that_an_editor_moves_away_and_writes_anew_is_missing_at_no
     for name in ("4913", ".compose.yaml.swp", "compose.yaml~"):
         world.write("blog", "services: [", name)
     file.rename(world.root / "blog" / "compose.yaml~")
-    await source.rescan()
+    await doubted(source)
     file.write_text(compose(mode="b"))
     await world.until(lambda: mode(world.of("blog")) == "b")
     assert world.log[before:] == ["publish blog"]
@@ -566,3 +576,164 @@ async def test_the_journal_keeps_what_a_restart_needs(world: World, tmp_path: Pa
     await one_life(lambda blog: blog.generation == 1)
     file.write_text("services: [")
     await one_life(lambda blog: bool(blog.diagnostics) and mode(blog) == "a")
+
+
+# A question about now
+
+
+def _noisy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on every edit is one too many: none is taken by itself for a long time."""
+    monkeypatch.setattr("stackd.source.pace.TOO_MANY", 1)
+    monkeypatch.setattr("stackd.source.pace.FIRST_REST", 1e6)
+    monkeypatch.setattr("stackd.source.pace.LONGEST_REST", 1e6)
+
+
+@pytest.mark.parametrize("ask", ["read", "rescan"])
+async def test_what_a_person_asks_for_is_read_now_whatever_the_damper_says(
+    world: World, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    world.write("app", compose())
+    async with world.source() as source:
+        _noisy(world, monkeypatch)
+        world.write("app", compose(mode="c"))
+        await world.until(lambda: "edit-not-taken" in codes(world.of("app")))
+        await (source.read(StackName("app")) if ask == "read" else source.rescan())
+        assert mode(world.of("app")) == "c"
+        assert "edit-not-taken" not in codes(world.of("app"))
+
+
+async def test_a_bad_text_is_published_at_once_to_a_person_who_asks(world: World) -> None:
+    world.write("app", compose())
+    watch = WatchConfig(step=0.02, quiet=10.0)
+    source = Source(SourceOptions(SourceSettings((world.root,), {}), watch), world, lambda: {}, world, {})
+    task = asyncio.create_task(source.run())
+    await world.until(lambda: world.is_loaded)
+    world.write("app", "services: {web: {image: 7")
+    await source.read(StackName("app"))
+    assert codes(world.of("app"))
+    assert mode(world.of("app")) == "a"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_one_stack_is_read_while_the_folder_of_another_hangs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("app", compose())
+    world.write("nas", compose())
+    hangs, free = threading.Event(), threading.Event()
+
+    def slow(root: Path, entry: str, files: Files) -> Candidate:
+        if entry == "nas":
+            hangs.set()
+            free.wait(60)
+        return look(root, entry, files)
+
+    async with world.source() as source:
+        monkeypatch.setattr("stackd.source.scan.look", slow)
+        try:
+            source.poke()
+            await asyncio.to_thread(hangs.wait, 10)
+            assert str(world.root / "nas") in source.progress
+            world.write("app", compose(mode="b"))
+            async with asyncio.timeout(10):
+                await source.read(StackName("app"))
+            assert mode(world.of("app")) == "b"
+            generation = world.of("app").generation
+            world.write("app", compose(mode="c"))
+            async with asyncio.timeout(10):
+                await source.read(StackName("app"))
+        finally:
+            free.set()
+        # The round that hung has seen neither edit: it takes nothing back.
+        await source.rescan()
+        assert (mode(world.of("app")), world.of("app").generation) == ("c", generation + 1)
+
+
+async def test_a_stack_whose_own_folder_hangs_costs_one_thread_however_often_it_is_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("nas", compose())
+    free, reads = threading.Event(), list[str]()
+
+    def slow(root: Path, entry: str, files: Files) -> Candidate:
+        reads.append(entry)
+        free.wait(60)
+        return look(root, entry, files)
+
+    async with world.source() as source:
+        await world.until(lambda: world.of("nas").services_settled)
+        monkeypatch.setattr("stackd.source.scan.look", slow)
+        try:
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await source.read(StackName("nas"))
+            assert reads == ["nas"]
+        finally:
+            free.set()
+        await source.read(StackName("nas"))
+
+
+async def test_a_stack_that_is_new_gone_or_renamed_is_read_with_everything(world: World) -> None:
+    world.write("app", compose())
+    async with world.source() as source:
+        world.write("new", compose())
+        await source.read(StackName("new"))
+        assert world.has("new")
+        world.write("app", compose(name="other"))
+        await source.read(StackName("app"))
+        assert world.has("other")
+
+
+# What is no stack
+
+
+async def test_a_folder_that_never_held_a_definition_is_no_stack_and_is_said_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "stackd.source")
+    world.write("app", compose())
+    world.write("README", "not a definition\n", "notes.txt")
+    async with world.source() as source:
+        await source.rescan()
+        await source.rescan()
+        assert [str(name) for name in world.desired] == ["app"]
+        said = [record for record in caplog.records if "README is no stack" in record.getMessage()]
+        assert [record.levelno for record in said] == [logging.INFO]
+
+
+async def test_a_folder_becomes_a_stack_when_its_definition_comes(world: World) -> None:
+    world.write("later", "", "notes.txt")
+    async with world.source():
+        assert not world.has("later")
+        world.write("later", compose())
+        await world.until(lambda: world.has("later") and world.of("later").project is not None)
+
+
+async def test_a_stack_whose_file_disappears_stays_a_stack_over_a_restart_too(world: World) -> None:
+    file = world.write("app", compose())
+    async with world.source():
+        file.unlink()
+        await world.until(lambda: codes(world.of("app")) == ["definition-missing"])
+    async with world.source():
+        await world.until(lambda: codes(world.of("app")) == ["definition-missing"])
+        assert mode(world.of("app")) == "a"
+
+
+async def test_a_folder_that_containers_were_made_from_is_a_stack_without_a_file_too(world: World) -> None:
+    world.write("app", "", "notes.txt")
+    world.runs("app")
+    async with world.source():
+        assert codes(world.of("app")) == ["definition-missing"]
+
+
+async def test_a_plain_folder_that_goes_is_no_removed_stack(world: World) -> None:
+    world.write("app", compose())
+    for name in ("a", "b", "c"):
+        world.write(name, "", "notes.txt")
+    async with world.source() as source:
+        for name in ("a", "b", "c"):
+            shutil.rmtree(world.root / name)
+        await source.rescan()
+        assert (world.reason, [*world.desired]) == ("", [StackName("app")])
