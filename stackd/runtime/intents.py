@@ -180,10 +180,11 @@ class Intents:
         self._last_id = max(int(self._clock().wall * 1000) << 16, self._last_id + 1)
         return OperationId(f"{self._last_id:0{_DIGITS}x}")
 
-    async def ask(self, request: Request) -> Operation:
-        """Put a request into force."""
+    async def ask(self, request: Request, detail: str = "") -> Operation:
+        """Put a request into force. `detail`: what its sender should know about it."""
         written = await self._journal.put_request(request)
-        return self._begin(request, "" if written else self._warn(request.stack))
+        told = (detail, "" if written else self._warn(request.stack))
+        return self._begin(request, "; ".join(filter(None, told)))
 
     def _begin(self, request: Request, detail: str = "") -> Operation:
         for tracked in list(self._tracked.values()):
