@@ -29,6 +29,28 @@ if TYPE_CHECKING:
     from stackd.api.schemas import ReleasedView, SetOverrideView, StackView
 
 
+@click.command("up")
+@stack_argument
+@service_arguments
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Replace containers made by docker compose also where the new ones lose what stackd does not carry out yet.",
+)
+@waits
+@as_json
+@refusals_end_it
+def up_command(
+    stack: str, services: tuple[str, ...], accept_loss: bool, timeout: float, detach: bool, as_json: bool
+) -> None:
+    """Make STACK (or only the SERVICEs) as its files say, and release stops and holds."""
+    daemon = client()
+    more = {"accept_loss": True} if accept_loss else {}
+    carried_out(daemon, daemon.ask(stack, "up", services, **more), timeout, detach=detach, as_json=as_json)
+    if not detach:
+        _check_in_force(daemon.stack(stack))
+
+
 def _verb(verb: str, summary: str) -> click.Command:
     @click.command(verb, help=summary)
     @stack_argument
@@ -40,8 +62,6 @@ def _verb(verb: str, summary: str) -> click.Command:
         daemon = client()
         operation = daemon.ask(stack, verb, services)
         carried_out(daemon, operation, timeout, detach=detach, as_json=as_json)
-        if verb == "up" and not detach:
-            _check_in_force(daemon.stack(stack))
 
     return command
 
@@ -54,7 +74,6 @@ def _check_in_force(stack: StackView) -> None:
         raise Stop(Exit.INVALID, f"{stack['name']}: {text.OUT_OF_FORCE}", *lines)
 
 
-up_command = _verb("up", "Make STACK (or only the SERVICEs) as its files say, and release stops and holds.")
 start_command = _verb("start", "Start what is stopped or held.")
 stop_command = _verb("stop", "Stop. It stays stopped, over reboots too, until started or edited.")
 restart_command = _verb("restart", "Stop and start.")

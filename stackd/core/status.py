@@ -113,7 +113,7 @@ def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str
     wide = [o for o in view.overrides if o.service is None]
     special = "; ".join(filter(None, map(_special, wide)))
     if decision.plan.steps:
-        bad = next((v for v in decision.verdicts if v.state in _BAD), None)
+        bad = next((v for v in decision.verdicts if v.state in _BAD or is_held_back(v)), None)
         if bad is not None:
             return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
         return StackState.CHANGING, error or special
@@ -126,6 +126,11 @@ def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str
         return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
     newest = f"its newest text is not in force: {error}" if error else ""
     return StackState.RUNNING, "; ".join(filter(None, (special, newest)))
+
+
+def is_held_back(verdict: ServiceVerdict) -> bool:
+    """Whether a service is held because to replace its container would lose something that nobody has accepted."""
+    return verdict.state is ServiceState.HELD and not verdict.good
 
 
 def _special(wide: Override) -> str:

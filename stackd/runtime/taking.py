@@ -172,7 +172,7 @@ class Taking:
         holds = (parts.override(view, one, OverrideKind.HELD, DIFFERS, by) for one in touched if one not in known)
         await parts.intents.put(*holds)
         await self._free(stack, f"adopted by {by}")
-        return ""
+        return _not_carried_out(view)
 
     async def _looked_at(self, stack: StackName) -> View | None:
         """The view once the stack is read and observed, None when that takes too long."""
@@ -237,6 +237,19 @@ def _touched(view: View, parts: Parts) -> tuple[list[ServiceName], str]:
     project = view.project
     gone = [name for name in touched if project is None or name not in project.services]
     return touched, f"{_listed(gone)} not in its file" if gone else ""
+
+
+def _not_carried_out(view: View) -> str:
+    """The warning about what the services' next containers would not have, "" = nothing."""
+    specs = view.project.services.values() if view.project is not None else ()
+    found = [f"{spec.name}: {', '.join(spec.unsupported)}" for spec in specs if spec.unsupported]
+    if not found:
+        return ""
+    listed = "; ".join(found)
+    return (
+        f"warning: stackd does not carry out yet: {listed}. Containers that have it keep it, and are not replaced"
+        f" before you accept the loss: stackd up {view.stack} --accept-loss"
+    )
 
 
 def _listed(names: Iterable[ServiceName]) -> str:

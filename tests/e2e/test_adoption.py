@@ -158,3 +158,35 @@ def test_what_was_made_from_another_file_is_refused_with_what_to_do(world: World
     before = seen(world, stack)
     assert daemon.post(f"/v1/stacks/{stack.name}/adopt?wait=60").status == 200
     assert seen(world, stack) == before
+
+
+def test_an_edit_of_a_hardened_service_that_compose_made_waits_until_the_loss_is_accepted(
+    world: World, daemon: Daemon
+) -> None:
+    keys = ["cap_drop: [ALL]", "mem_limit: 64m", "read_only: true", "environment: {MODE: one}"]
+    stack = composed(world, daemon, "hard", forever("one", extra=keys) + forever("two").removeprefix("services:\n"))
+    told = daemon.cli("adopt", stack.name)
+    assert "warning: stackd does not carry out yet: one: cap_drop, mem_limit, read_only." in told
+    stack.settled()
+    before = running(world, stack)
+    loss = f"would lose cap_drop, mem_limit, read_only; confirm: stackd up {stack.name} --accept-loss"
+    stack.edit("MODE: one", "MODE: two")
+    until(lambda: stack.service("one").at("detail") == loss, "the edit held")
+    assert stack.service("one").at("state") == "held"
+    assert loss in daemon.get(f"/v1/stacks/{stack.name}/plan").text and "--accept-loss" in daemon.cli(
+        "plan", stack.name
+    )
+    assert loss in daemon.cli("status", stack.name) and loss in daemon.cli("why", stack.name, "one")
+    assert loss in daemon.cli("up", stack.name, check=False)
+    world.engine.kill(stack.one("one"))
+    until(lambda: stack.one("one").good and stack.one("one").started != before["one"][1], "restarted as it is")
+    daemon.restart()
+    until(lambda: stack.service("one").at("detail") == loss, "the edit held after a restart")
+    assert stack.one("one").id == before["one"][0] and running(world, stack)["two"] == before["two"]
+    assert world.engine.docker("inspect", "-f", "{{.HostConfig.CapDrop}}", stack.one("one").id).strip() == "[ALL]"
+    answer = daemon.ask("POST", f"/v1/stacks/{stack.name}/up?wait=60", {"accept_loss": True})
+    assert (answer.status, answer.at("state")) == (200, "succeeded"), answer.text
+    stack.settled()
+    assert "MODE=two" in stack.one("one").environment
+    stack.edit("MODE: two", "MODE: three")
+    until(lambda: stack.edited("MODE=three", "one"), "a later edit is applied at once")

@@ -14,13 +14,13 @@ from stackd.errors import Diagnostic, EngineErrorKind, RequestError, Span
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.override import OperationState, OverrideKind, Verb
 from stackd.model.status import StackState
-from stackd.model.view import Presence
+from stackd.model.view import Presence, ServiceState
 from stackd.runtime.taking import TAKING
 from stackd.translate import labels as label
 from tests.fake.engine import FakeEngine
 from tests.fake.machine import refuse
 from tests.fake.values import FakeContainer
-from tests.unit.runtime.whole import APP, calm, compose, link, whole, write
+from tests.unit.runtime.whole import APP, calm, compose, link, mode, state, whole, write
 from tests.unit.runtime.world import until
 
 WEB, DB = ServiceName("web"), ServiceName("db")
@@ -421,3 +421,64 @@ async def test_an_adoption_that_was_broken_off_can_be_asked_for_again(tmp_path: 
         await daemon.control.put_override(APP, None, OverrideKind.HELD, TAKING, "a test", None)
         await settled(daemon)
         assert daemon.store.view(APP).overrides == ()
+
+
+HARDENED = TEXT.replace("image: db:1", "image: db:1\n    cap_drop: [ALL]\n    mem_limit: 64m")
+LOSS = "would lose cap_drop, mem_limit; confirm: stackd up app --accept-loss"
+
+
+async def hardened_by_compose(place: Path, engine: FakeEngine) -> Path:
+    """A project made by `docker compose up -d`, whose db is hardened and limited."""
+    for name in ("web:1", "db:1"):
+        engine.add_image(name)
+    folder = write(place, HARDENED)
+    link(place, folder)
+    async with whole(place, engine) as daemon:
+        await until(lambda: calm(daemon, "web", "db"))
+    (place / "stacks" / "app").unlink()
+    for file in (place / "state").iterdir():
+        file.unlink()
+    for one in engine.containers.values():
+        own = (label.INSTANCE, label.ROOT, label.CONTENT)
+        one.raw_labels = {key: value for key, value in one.raw_labels.items() if key not in own}
+        one.labels = label.container_labels(one.raw_labels)
+        one.policy = "unless-stopped"
+    box(engine, "db").carried = frozenset({"cap_drop", "mem_limit"})
+    return folder
+
+
+async def test_adopting_warns_of_what_is_read_and_not_carried_out(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    await hardened_by_compose(tmp_path, engine)
+    async with whole(tmp_path, engine) as daemon:
+        await ready(daemon)
+        asked = await daemon.control.adopt(APP, "a test")
+        over = await daemon.control.settled(asked.request.id, 10)
+        assert over.state is OperationState.SUCCEEDED
+        assert "warning: stackd does not carry out yet: db: cap_drop, mem_limit. " in over.detail
+        assert "web:" not in over.detail
+
+
+async def test_an_edit_after_adoption_waits_until_the_loss_is_accepted_also_over_a_restart(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    folder = await hardened_by_compose(tmp_path, engine)
+    link(tmp_path, folder)
+    old = box(engine, "db").id
+    async with whole(tmp_path, engine) as daemon:
+        await until(lambda: calm(daemon, "web", "db"))
+        write(tmp_path, HARDENED.replace("MODE: one", "MODE: two"))
+        await until(lambda: state(daemon, "db") is ServiceState.HELD and mode(engine, "web") == ["two"])
+        assert daemon.control.why(APP, DB).headline == f"db is held: {LOSS}"
+        asked = await daemon.control.submit(APP, Verb.UP, (), "a test")
+        over = await daemon.control.settled(asked.request.id, 10)
+        assert (over.state, over.detail) == (OperationState.FAILED, f"db: {LOSS}")
+        asked = await daemon.control.submit(APP, Verb.RESTART, (DB,), "a test")
+        over = await daemon.control.settled(asked.request.id, 10)
+        assert (over.state, box(engine, "db").id, box(engine, "db").runs) == (OperationState.SUCCEEDED, old, 2)
+    async with whole(tmp_path, engine) as daemon:
+        await until(lambda: state(daemon, "db") is ServiceState.HELD)
+        asked = await daemon.control.submit(APP, Verb.UP, (), "a test", accept_loss=True)
+        over = await daemon.control.settled(asked.request.id, 10)
+        assert (over.state, mode(engine, "db")) == (OperationState.SUCCEEDED, ["two"])
+        write(tmp_path, HARDENED.replace("MODE: one", "MODE: three"))
+        await until(lambda: mode(engine, "db") == ["three"] and calm(daemon, "web", "db"))
