@@ -82,8 +82,8 @@ SERVICE_VERBS = (Verb.START, Verb.STOP, Verb.RESTART, Verb.PULL)
 
 
 def _stack_verb(verb: Verb) -> Route:
-    handler = partial(writes.act_on_stack, verb)
-    path, body = f"{STACK}/{verb}", schemas.ServicesBody
+    handler: Handler = writes.up_stack if verb is Verb.UP else partial(writes.act_on_stack, verb)
+    path, body = f"{STACK}/{verb}", schemas.UpBody if verb is Verb.UP else schemas.ServicesBody
     return Route("POST", path, schemas.WaitQuery, body, schemas.OperationView, handler, f"A stack: {VERBS[verb]}")
 
 

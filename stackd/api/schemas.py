@@ -370,6 +370,13 @@ class ServicesBody(Accepted):
     """Empty = all of the stack."""
 
 
+class UpBody(ServicesBody):
+    """What an `up` is for."""
+
+    accept_loss: bool = False
+    """Replace containers made by docker compose also where the new ones carry out fewer keys of the file."""
+
+
 class OverrideBody(Accepted):
     """An override to set."""
 

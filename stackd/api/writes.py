@@ -25,6 +25,7 @@ from stackd.api.schemas import (
     ReleasedView,
     ServicesBody,
     StacksView,
+    UpBody,
     WaitQuery,
 )
 from stackd.api.serving import Call, within
@@ -43,6 +44,14 @@ async def act_on_stack(verb: Verb, call: Call) -> web.StreamResponse:
     """A verb for a stack, or for the services that the body names."""
     services = tuple(ServiceName(name) for name in call.body(ServicesBody).services)
     return await _act(call, StackName(call.part("stack")), verb, services)
+
+
+async def up_stack(call: Call) -> web.StreamResponse:
+    """Make a stack, or the services that the body names, as its files say."""
+    stack, body = StackName(call.part("stack")), call.body(UpBody)
+    services = tuple(ServiceName(name) for name in body.services)
+    asking = call.control.submit(stack, Verb.UP, services, call.by, accept_loss=body.accept_loss)
+    return await _carried_out(call, stack, asking)
 
 
 async def act_on_service(verb: Verb, call: Call) -> web.StreamResponse:

@@ -29,6 +29,30 @@ if TYPE_CHECKING:
     from stackd.api.schemas import ReleasedView, SetOverrideView, StackView
 
 
+@click.command("up")
+@stack_argument
+@service_arguments
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Replace containers made by docker compose also where the new ones lose what stackd does not carry out yet.",
+)
+@waits
+@as_json
+@refusals_end_it
+def up_command(
+    stack: str, services: tuple[str, ...], accept_loss: bool, timeout: float, detach: bool, as_json: bool
+) -> None:
+    """Make STACK (or only the SERVICEs) as its files say, and release stops and holds."""
+    daemon = client()
+    more = {"accept_loss": True} if accept_loss else {}
+    operation = finished(daemon, daemon.ask(stack, "up", services, **more), timeout, detach=detach, as_json=as_json)
+    if not detach:
+        _check_in_force(daemon.stack(stack))
+    if as_json:
+        out_json(operation)
+
+
 def _verb(verb: str, summary: str) -> click.Command:
     @click.command(verb, help=summary)
     @stack_argument
@@ -38,11 +62,7 @@ def _verb(verb: str, summary: str) -> click.Command:
     @refusals_end_it
     def command(stack: str, services: tuple[str, ...], timeout: float, detach: bool, as_json: bool) -> None:
         daemon = client()
-        operation = finished(daemon, daemon.ask(stack, verb, services), timeout, detach=detach, as_json=as_json)
-        if verb == "up" and not detach:
-            _check_in_force(daemon.stack(stack))
-        if as_json:
-            out_json(operation)
+        carried_out(daemon, daemon.ask(stack, verb, services), timeout, detach=detach, as_json=as_json)
 
     return command
 
@@ -61,7 +81,6 @@ def _check_in_force(stack: StackView) -> None:
         )  # fmt: skip
 
 
-up_command = _verb("up", "Make STACK (or only the SERVICEs) as its files say, and release stops and holds.")
 start_command = _verb("start", "Start what is stopped or held.")
 stop_command = _verb("stop", "Stop. It stays stopped, over reboots too, until started or edited.")
 restart_command = _verb("restart", "Stop and start.")

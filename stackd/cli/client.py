@@ -66,9 +66,9 @@ class Client:
         """Who answers."""
         return cast("VersionView", self.get("/v1/version"))
 
-    def ask(self, stack: str, verb: str, services: tuple[str, ...]) -> OperationView:
-        """Ask for a verb; returns at once."""
-        body = {"services": list(services)}
+    def ask(self, stack: str, verb: str, services: tuple[str, ...], **more: bool) -> OperationView:
+        """Ask for a verb; returns at once. `more` goes into the body, as `accept_loss` of an `up`."""
+        body = {"services": list(services), **more}
         return cast("OperationView", self.send("POST", f"{stack_path(stack)}/{verb}", body))
 
     def operation(self, identity: str, wait: float) -> OperationView:

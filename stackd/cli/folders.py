@@ -102,18 +102,16 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @as_json
 @refusals_end_it
 def remove_command(name: str, as_json: bool) -> None:
-    """Have stackd give up the stack NAME: removes its link, never a folder."""
+    """Have stackd give up the stack NAME: removes its link, never a folder.
+
+    A stack that was released runs on; of another one, stackd removes the containers that it made.
+    """
     running, directories = _directories()
     entry = _entry(name, directories)
+    stack = _stack_in(entry.resolve()) if running else None
     if not entry.is_symlink():
-        raise Stop(
-            Exit.FAILED,
-            f"{entry} is a folder, not a link, and is not removed",
-            f"move it out of {entry.parent} and stackd removes its containers and networks",
-            f"or only stop it: stackd down {name}",
-        )
+        raise Stop(Exit.FAILED, f"{entry} is a folder, not a link, and is not removed", *_instead(entry, name, stack))
     target = os.readlink(entry)
-    adopted, own = _whose(entry.resolve()) if running else (False, True)
     try:
         entry.unlink()
     except OSError as error:
@@ -123,25 +121,47 @@ def remove_command(name: str, as_json: bool) -> None:
         return
     out([f"unlinked: {entry} -> {target}"])
     if running:
-        if own:
-            out(["in about 10 s stackd removes the containers and networks that it made; volumes and files stay"])
-        if adopted:
-            out(["its containers made by docker compose run on, and get their file's restart policy back"])
-        out([f"take it back: stackd add {target}"])
+        out(_what_goes(target, stack))
     else:
-        out([f"its containers and networks are removed once stackd runs; {NOT_RUNNING}"])
+        out([f"unless it was released, its containers and networks are removed once stackd runs; {NOT_RUNNING}"])
 
 
-def _whose(folder: Path) -> tuple[bool, bool]:
-    """Of the stack in a folder: whether it has containers of `docker compose`, and whether others, or none at all."""
+def _instead(entry: Path, name: str, stack: StackView | None) -> list[str]:
+    """What to do about a folder that is no link."""
+    if _is_released(stack):
+        return [f"it was released: move it out of {entry.parent} or leave it; its containers run on"]
+    return [
+        f"move it out of {entry.parent} and stackd removes its containers and networks",
+        f"or only stop it: stackd down {name}",
+    ]
+
+
+def _what_goes(target: str, stack: StackView | None) -> list[str]:
+    """What stackd does with a stack whose link is removed."""
+    if stack is not None and _is_released(stack):
+        name = stack["name"]
+        return [f"{name} was released: its containers run on, the engine's own; take it back: stackd adopt {name}"]
+    services = stack["services"] if stack else []
+    made = {replica["adopted"] for service in services for replica in service["replicas"]}
+    lines = []
+    if made != {True}:
+        lines.append("in about 10 s stackd removes the containers and networks that it made; volumes and files stay")
+    if True in made:
+        lines.append("its containers made by docker compose run on, and get their file's restart policy back")
+    return [*lines, f"take it back: stackd add {target}"]
+
+
+def _is_released(stack: StackView | None) -> bool:
+    return stack is not None and any(entry["kind"] == "released" for entry in stack["overrides"])
+
+
+def _stack_in(folder: Path) -> StackView | None:
+    """The stack in a folder, None when the daemon knows none."""
     try:
         stacks = client().stacks()["stacks"]
     except (Stop, Refused):
-        return False, True
-    mine = next((stack for stack in stacks if stack["folder"] and Path(stack["folder"]).resolve() == folder), None)
-    services = mine["services"] if mine else []
-    hands = {replica["adopted"] for service in services for replica in service["replicas"]}
-    return True in hands, hands != {True}
+        return None
+    return next((stack for stack in stacks if stack["folder"] and Path(stack["folder"]).resolve() == folder), None)
 
 
 def _directories() -> tuple[bool, tuple[Path, ...]]:

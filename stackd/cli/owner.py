@@ -24,7 +24,7 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     """The names of what can be adopted; none while the daemon is not there."""
     try:
         daemon = client(ctx)
-        names = [project["name"] for project in _adoptable(daemon)["projects"]] + _released(daemon)
+        names = dict.fromkeys([*(project["name"] for project in _adoptable(daemon)["projects"]), *_released(daemon)])
     except (Stop, Refused):
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -68,7 +68,7 @@ def adopt_command(name: str | None, timeout: float, detach: bool, as_json: bool)
 
 
 def _held(daemon: Client, stack: str) -> list[str]:
-    """What is left as it is, because to keep it would change it."""
+    """What is left as it is, because to keep it would change it. (Of the stack as a whole the operation tells.)"""
     return [
         f"{entry['service']} is held: {entry['reason']}; make it as its file says: stackd up {stack} {entry['service']}"
         for entry in daemon.stack(stack)["overrides"]
@@ -82,7 +82,9 @@ def _list(daemon: Client, *, as_json: bool) -> None:
         out_json(view)
         return
     out(retell.adoptables_lines(view, paint_for(sys.stdout)))
-    out(f"{name} was released; take it back: stackd adopt {name}" for name in _released(daemon))
+    listed = {project["name"] for project in view["projects"]}
+    names = (name for name in _released(daemon) if name not in listed)
+    out(f"{name} was released; take it back: stackd adopt {name}" for name in names)
 
 
 def _named(daemon: Client, name: str) -> str:

@@ -33,6 +33,7 @@ from stackd.compose.schema import Context
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Json, Map, Scalar
 from stackd.compose.typed import Source, network_spec, service_spec, volume_spec
+from stackd.compose.unsupported import not_carried_out
 from stackd.errors import Span
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.spec import Loaded, Project, ServiceSpec
@@ -334,7 +335,8 @@ def _specs(state: _Load, root: Map, left_out: frozenset[str]) -> Project:
         if state.report.failed:
             continue
         mounted = file_mounts(root, service, state.reader)
-        source = Source(state.name, name, service, values, policy, mounted)
+        unsupported = not_carried_out(root, service)
+        source = Source(state.name, name, service, values, policy, mounted, unsupported)
         specs[ServiceName(name)] = service_spec(source, state.report)
     resources = _resources(root, state.report)
     return Project(

@@ -48,6 +48,7 @@ class Source:
     values: dict[str, Json]
     restart: RestartPolicy
     files: FileMounts
+    unsupported: tuple[str, ...] = ()
 
 
 def service_spec(source: Source, report: Report) -> ServiceSpec:
@@ -73,6 +74,7 @@ def service_spec(source: Source, report: Report) -> ServiceSpec:
         expose=strings(values, "expose"),
         mounts=_mounts(source, report),
         tmpfs=tmpfs,
+        unsupported=source.unsupported,
         volumes_from=tuple(_volumes_from(entry) for entry in strings(values, "volumes_from")),
         networks=_attachments(values),
         network_mode=txt(values, "network_mode"),

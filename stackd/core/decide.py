@@ -17,8 +17,11 @@ from stackd.core.verdicts import judge
 from stackd.core.world import World
 from stackd.model.observed import ContainerState, ObservedContainer
 from stackd.model.override import Request, Verb
-from stackd.model.plan import Plan, service_of
+from stackd.model.plan import BlockerKind, Plan, Step, service_of
 from stackd.model.view import Decision, Now, View
+
+MEANS_THE_FILE = (Verb.UP, Verb.PULL, Verb.BUILD, Verb.RECONCILE, Verb.ROLLBACK)
+"""Verbs that are not done while a replacement is held back; the others have nothing to do with it."""
 
 
 def decide(view: View, now: Now) -> Decision:
@@ -72,10 +75,16 @@ def _is_done(world: World, plan: Plan, request: Request) -> bool:
     if any(c.incarnation in request.targets and _unserved(world, request, c) for c in world.seen.containers):
         return False
     scope = set(request.services)
-    left = {service_of(op) for op in (*(step.op for step in plan.steps), *world.view.running)}
+    todo = (step.op for step in plan.steps if request.verb in MEANS_THE_FILE or not is_held_back(step))
+    left = {service_of(op) for op in (*todo, *world.view.running)}
     if left if not scope else left & scope:
         return False
     return is_seen_since(world.view, request)
+
+
+def is_held_back(step: Step) -> bool:
+    """Whether a step waits for somebody to accept what it would lose."""
+    return any(blocker.kind is BlockerKind.LOSS for blocker in step.blocked_by)
 
 
 def is_seen_since(view: View, request: Request) -> bool:

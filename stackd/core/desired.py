@@ -1,7 +1,8 @@
 """Files plus overrides: what each service is to be, right now.
 
 An override stands until it is released: by an edit of what it covers, by its end, or by a person. This module finds the
-ones that are over; it does not delete them (the store does, after the decision).
+ones that are over; it does not delete them (the store does, after the decision). A released stack is left alone,
+whatever became of its folder.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def wanted(view: View, now: Now) -> Wanted:
     """What the stack is to be. Without a definition, and no proof that it was removed, everything is left alone."""
     project = view.project
     standing, released = _standing(view, now)
-    stack_wide = next((o for o in standing if o.service is None and o.kind is not OverrideKind.PINNED), None)
-    if view.desired is not None and view.desired.presence is Presence.REMOVED:
+    stack_wide = _stack_wide(standing)
+    if view.desired is not None and view.desired.presence is Presence.REMOVED and not view.released:
         why = Reason(Why.STACK_REMOVED, "the stack's folder was removed")
         return Wanted(_all_absent(view), released, standing, why)
     if project is None or view.desired is None:
@@ -70,6 +71,12 @@ def wanted(view: View, now: Now) -> Wanted:
     targets.extend(_undefined(view, project, stack_wide))
     down = stack_wide is not None and stack_wide.kind is OverrideKind.STOPPED
     return Wanted(tuple(targets), released, standing, _override_reason(stack_wide) if stack_wide and down else None)
+
+
+def _stack_wide(standing: Iterable[Override]) -> Override | None:
+    """The override of the whole stack that counts: a release before every other one."""
+    found = [one for one in standing if one.service is None and one.kind is not OverrideKind.PINNED]
+    return next((one for one in found if one.kind is OverrideKind.RELEASED), found[0] if found else None)
 
 
 def _unread_pin(view: View, standing: Iterable[Override]) -> Override | None:

@@ -95,6 +95,11 @@ def absent_evidence_gate(world: World, service: ServiceName) -> Blockers:
     return ()
 
 
+def loss_gate(slot: Slot) -> Blockers:
+    """A container is never replaced by one that carries out less than it did, unless somebody has accepted that."""
+    return (Blocker(BlockerKind.LOSS, slot.loss),) if slot.held is not None else ()
+
+
 def resource_gate(world: World, spec: ServiceSpec) -> Blockers:
     """Create waits for the networks and volumes it names, external ones included, and for its parents' containers."""
     assert world.project is not None

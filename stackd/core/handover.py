@@ -24,7 +24,7 @@ def handover(view: View) -> tuple[UpdateRestartPolicy, ...]:
     `unless-stopped` becomes `always`: after a crash of the engine its survivors would stay down (behaviour.md 1). What
     somebody stopped, or holds, stays as it is. Taken back by the normal adoption at the next start.
     """
-    if _releasing(view):
+    if view.released:
         return ()  # it is the engine's already
     why = Reason(Why.RELEASED, "stackd ends, and the engine restarts it meanwhile")
     found = []
@@ -70,10 +70,6 @@ def _mine(view: View) -> Iterable[ObservedContainer]:
 
 def _spec(view: View, container: ObservedContainer) -> ServiceSpec | None:
     return view.project.services.get(container.service) if view.project is not None else None
-
-
-def _releasing(view: View) -> bool:
-    return any(one.kind is OverrideKind.RELEASED and one.service is None for one in view.overrides)
 
 
 def _stands(override: Override, container: ObservedContainer) -> bool:

@@ -155,6 +155,8 @@ def outlook(facts: Facts) -> str:
             look = f"; what it said: `stackd crashes {stack} {name}`" if facts.crashes else ""
             when = f"{facts.next_try}, " if facts.next_try else ""
             return f"{when}or at once: an edit of its definition, or `stackd restart {stack} {name}`{look}"
+        case ServiceState.HELD if facts.verdict.settled and not facts.verdict.good:
+            return "its container is kept and restarted as it is; what it would lose, stackd does not carry out yet"
         case ServiceState.BLOCKED if facts.verdict.settled:
             return "nothing happens by itself: its definition must change"
         case ServiceState.BLOCKED | ServiceState.WAITING:

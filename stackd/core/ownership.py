@@ -26,9 +26,12 @@ def is_wholly_ours(container: ObservedContainer, view: View) -> bool:
 
 
 def ours(view: View) -> tuple[ObservedContainer, ...]:
-    """The stack's containers that are ours, in the order observed; of a removed stack only those wholly ours."""
+    """The stack's containers that are ours, in the order observed; of a removed stack only those wholly ours.
+
+    A released stack keeps all of its containers, also when its folder is gone.
+    """
     seen = view.observed.containers if view.observed else ()
-    removed = view.desired is not None and view.desired.presence is Presence.REMOVED
+    removed = view.desired is not None and view.desired.presence is Presence.REMOVED and not view.released
     whose = is_wholly_ours if removed else is_ours
     return tuple(container for container in seen if whose(container, view))
 

@@ -19,7 +19,6 @@ from stackd.core.steps import clear, fill, stop
 from stackd.core.world import World
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ObservedContainer
-from stackd.model.override import OverrideKind
 from stackd.model.plan import (
     Blocker,
     BlockerKind,
@@ -49,8 +48,7 @@ def make_plan(world: World) -> Plan:
 
 def _handed_back(world: World) -> list[Step]:
     """A released stack, and what is left of a removed one, are the engine's own again."""
-    free = any(o.kind is OverrideKind.RELEASED for o in world.wanted.standing)
-    ops = left_behind(world.view) or (released(world.view) if free else ())
+    ops = released(world.view) if world.view.released else left_behind(world.view)
     return [Step(op, failure_gate(world, f"update:{op.container}", "")) for op in ops]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stackd.core.desired import Target, Want
+from stackd.core.losses import loss_of
 from stackd.core.ownership import ours
 from stackd.core.sharing import held_parents, parents, replaced_parent
 from stackd.errors import EngineErrorKind
@@ -35,12 +36,18 @@ UNSTARTABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One number of one service. `others` come with the reason why each is to go."""
+    """One number of one service. `others` come with the reason why each is to go.
+
+    `held`: the current container does not fit, for this reason, and is kept all the same, because replacing it would
+    lose what `loss` says.
+    """
 
     service: ServiceName
     number: int
     current: ObservedContainer | None
     others: tuple[tuple[ObservedContainer, Reason], ...] = ()
+    held: Reason | None = None
+    loss: str = ""
 
 
 Slots = Mapping[ServiceName, tuple[Slot, ...]]
@@ -82,14 +89,26 @@ def _slot(view: View, target: Target, number: int, containers: list[ObservedCont
         return Slot(target.service, number, None, tuple((c, surplus) for c in containers))
     verdicts = [(c, misfit(view, target.spec, c, done)) for c in containers]
     fitting = [c for c, why in verdicts if why is None]
+    unfit = [(c, why) for c, why in verdicts if why is not None]
     names = {c.name for c in fitting}
     current = max(fitting, key=lambda c: (c.live, not _is_replaced(c, names), *_rank(c)), default=None)
+    if current is None and (kept := _kept(view, target.spec, unfit)) is not None:
+        container, why, loss = kept
+        return Slot(target.service, number, container, tuple(v for v in unfit if v[0] is not container), why, loss)
     others = tuple(
         (c, why or Reason(Why.SURPLUS, f"a second container of {target.service} {number}"))
         for c, why in verdicts
         if c is not current
     )
     return Slot(target.service, number, current, others)
+
+
+def _kept(
+    view: View, spec: ServiceSpec, unfit: list[tuple[ObservedContainer, Reason]]
+) -> tuple[ObservedContainer, Reason, str] | None:
+    """The unfit container that is not replaced, because that would lose something: why it is unfit, what is lost."""
+    losing = [(container, why, loss) for container, why in unfit if (loss := loss_of(view, spec, container))]
+    return max(losing, key=lambda one: _rank(one[0]), default=None)
 
 
 def _is_replaced(container: ObservedContainer, names: set[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from stackd.core.ends import stable_wake
 from stackd.core.ownership import foreign, ours
-from stackd.errors import Severity
+from stackd.errors import Diagnostic, Severity
 from stackd.model.ids import ServiceName
 from stackd.model.observed import ObservedContainer
 from stackd.model.override import Override, OverrideKind
@@ -64,13 +64,20 @@ def stack_status(view: View, decision: Decision | None, applied: int, trouble: s
         files=tuple(map(str, project.config_files)) if project else (),
         services=services,
         overrides=view.overrides,
-        diagnostics=(*(desired.diagnostics if desired else ()), *(decision.diagnostics if decision else ())),
+        diagnostics=(*_of_files(view), *(decision.diagnostics if decision else ())),
         waiting_for=tuple(waits),
         foreign=tuple(container.name for container in foreign(view)),
     )
 
 
+def _of_files(view: View) -> tuple[Diagnostic, ...]:
+    """What was found in the files. A released stack is never removed, so it gets no warning that it will be."""
+    found = view.desired.diagnostics if view.desired else ()
+    return tuple(one for one in found if not (view.released and one.code == "stack-going"))
+
+
 _QUIET = (BlockerKind.STEP, BlockerKind.OBSERVATION)
+_ENTRY_GONE = (Presence.GOING, Presence.REMOVED)
 _BAD = (
     ServiceState.STUCK, ServiceState.BACKING_OFF, ServiceState.CRASH_LOOPING, ServiceState.BLOCKED,
     ServiceState.UNHEALTHY,
@@ -81,6 +88,9 @@ def _state(view: View, decision: Decision | None, trouble: str) -> tuple[StackSt
     if trouble:
         return StackState.FAILED, trouble
     desired = view.desired
+    if view.released and (desired is None or desired.presence in _ENTRY_GONE):
+        gone = "it was released, and its folder is no longer in a stacks directory; its containers are the engine's"
+        return StackState.ORPHANED, f"{gone}; take it back: stackd adopt {view.stack}"
     if desired is None:
         return StackState.ORPHANED, "it has no definition; its containers run on"
     errors = [one for one in desired.diagnostics if one.severity is Severity.ERROR]
@@ -106,7 +116,7 @@ def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str
     wide = [o for o in view.overrides if o.service is None]
     special = "; ".join(filter(None, map(_special, wide)))
     if decision.plan.steps:
-        bad = next((v for v in decision.verdicts if v.state in _BAD), None)
+        bad = next((v for v in decision.verdicts if v.state in _BAD or is_held_back(v)), None)
         if bad is not None:
             return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
         return StackState.CHANGING, error or special
@@ -119,6 +129,11 @@ def _judged(view: View, decision: Decision, error: str) -> tuple[StackState, str
         return StackState.DEGRADED, f"{bad.service}: {bad.detail}"
     newest = f"its newest text is not in force: {error}" if error else ""
     return StackState.RUNNING, "; ".join(filter(None, (special, newest)))
+
+
+def is_held_back(verdict: ServiceVerdict) -> bool:
+    """Whether a service is held because to replace its container would lose something that nobody has accepted."""
+    return verdict.state is ServiceState.HELD and not verdict.good
 
 
 def _special(wide: Override) -> str:

@@ -9,7 +9,15 @@ from stackd.core.backoff import cause_in_words, duration, next_health_restart, n
 from stackd.core.desired import Target
 from stackd.core.ends import End, ended, is_answered
 from stackd.core.follow import deserted, followed, was_restarted
-from stackd.core.gates import Blockers, absent_evidence_gate, dependency_gate, failure_gate, name_gate, resource_gate
+from stackd.core.gates import (
+    Blockers,
+    absent_evidence_gate,
+    dependency_gate,
+    failure_gate,
+    loss_gate,
+    name_gate,
+    resource_gate,
+)
 from stackd.core.ownership import ours
 from stackd.core.sharing import restarted_parent
 from stackd.core.slots import Slot, asked
@@ -76,7 +84,15 @@ def _filling(world: World, target: Target, slot: Slot, image: Blockers) -> list[
     steps += [start] if start is not None else []
     settled: Blockers = () if current.running or over else (_after("the new container runs"),)
     steps += [_remove(world, other, why, settled) for other, why in slot.others]
-    return steps + _rename(world, target.spec, slot, settled)
+    return steps + _rename(world, target.spec, slot, settled) + _held_back(world, target.spec, slot)
+
+
+def _held_back(world: World, spec: ServiceSpec, slot: Slot) -> list[Step]:
+    """The replacement that nobody has accepted yet: it stays in the plan, so that what is held can be seen."""
+    if slot.held is None or slot.current is None:
+        return []
+    name = temporary_name(slot.current.id, final_name(world, spec, slot.number))
+    return [Step(CreateContainer(spec, slot.number, name, slot.current.id, slot.held), loss_gate(slot))]
 
 
 def clear(world: World, slot: Slot, order: Blockers = ()) -> list[Step]:

@@ -87,6 +87,10 @@ def _judge_pending(
     world: World, target: Target, containers: list[ObservedContainer], steps: list[Step]
 ) -> ServiceVerdict:
     """Something is still to be done: the first step that leads on tells what it is waiting for."""
+    held = next((b for step in steps for b in step.blocked_by if b.kind is BlockerKind.LOSS), None)
+    steps = [step for step in steps if _blocker(step.blocked_by, (BlockerKind.LOSS,)) is None]
+    if held is not None and not steps:
+        return ServiceVerdict(target.service, ServiceState.HELD, held.detail, settled=True)
     ledger = world.ledger_of(target.service)
     step = next((s for s in steps if not _merely_follows(s)), steps[0])
     stuck = _blocker(step.blocked_by, STUCK)

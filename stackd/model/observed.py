@@ -11,6 +11,14 @@ from dataclasses import dataclass, field
 
 from stackd.model.ids import ContainerId, ImageId, NetworkId, ServiceName, StackName
 
+CARRIED_KEYS = (
+    "blkio_config", "cap_add", "cap_drop", "cgroup_parent", "cpu_period", "cpu_quota", "cpu_shares", "cpus", "cpuset",
+    "deploy.resources", "device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "extra_hosts", "gpus",
+    "group_add", "mem_limit", "mem_reservation", "oom_kill_disable", "oom_score_adj", "pids_limit", "privileged",
+    "read_only", "security_opt", "storage_opt", "sysctls", "userns_mode", "uts",
+)  # fmt: skip
+"""The keys of a Compose service whose effect on a container the engine shows (`ObservedContainer.carried`)."""
+
 
 class ContainerState(enum.StrEnum):
     """The engine's container states; UNKNOWN = its inspect failed, so nothing may be done to it."""
@@ -99,6 +107,8 @@ class ObservedContainer:
     depends_on: tuple[ObservedDependency, ...] = ()
     ports: tuple[str, ...] = ()
     health_output: str = ""
+    carried: frozenset[str] = frozenset()
+    """Which of `CARRIED_KEYS` are in effect."""
     lost: bool = False
     """Paused, and its process is known to be dead: no event tells, and the engine goes on calling it paused."""
 

@@ -64,7 +64,8 @@ class Request:
 
     `targets` are the runs that may not be the last word: a START or UP starts those of them that ended, a RESTART ends
     and starts them. Thus a request is a level too: once no container is in `targets` it is done, however often stackd
-    was killed between.
+    was killed between. `accept_loss` (of an UP): a container may be replaced by one that carries out fewer keys of its
+    file.
     """
 
     id: OperationId
@@ -74,6 +75,7 @@ class Request:
     by: str
     at: float
     targets: frozenset[Incarnation] = frozenset()
+    accept_loss: bool = False
 
 
 class OperationState(enum.StrEnum):

@@ -218,6 +218,7 @@ class BlockerKind(enum.StrEnum):
     PAUSED = "paused"
     FINAL = "final"
     ORDER = "order"
+    LOSS = "loss"
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,8 @@ class ServiceSpec:
     `content` is "" or `v1:` + digest of the contents of configs and secrets. `spans` maps a field's path within the
     service (`environment.MODE`, `image`) to its place in the winning file, `values` to its printable, redacted value:
     the two explain an edit and take no part in equality. `env_secrets` names environment keys never to be shown.
-    `tmpfs` maps a path to its mount options; `canonical` holds the texts behind `hashes` (they contain secrets), for a
+    `tmpfs` maps a path to its mount options; `unsupported` are the keys that are read and not carried out, sorted;
+    `canonical` holds the texts behind `hashes` (they contain secrets), for a
     service whose hash depends on the ids of its parents' containers.
     """
 
@@ -270,6 +271,7 @@ class ServiceSpec:
     profiles: tuple[str, ...] = ()
     scale: int = 1
     tmpfs: Mapping[str, str] = field(default_factory=dict)
+    unsupported: tuple[str, ...] = ()
     canonical: tuple[str, ...] = field(default=(), compare=False, repr=False)
     span: Span | None = field(default=None, compare=False)
     spans: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)

@@ -210,6 +210,11 @@ class View:
         return tuple(override for override in self.overrides if override.kind is not OverrideKind.PINNED)
 
     @property
+    def released(self) -> bool:
+        """Whether the stack was given back to the engine: nothing of it is touched until it is adopted."""
+        return any(override.kind is OverrideKind.RELEASED for override in self.overrides)
+
+    @property
     def project(self) -> Project | None:
         """The definition in force: a pinned revision's, else the last good one of the files."""
         pin = self.pinned

@@ -19,7 +19,7 @@ from stackd.core.status import plan_status, stack_status
 from stackd.errors import RequestError
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.observed import Incarnation
-from stackd.model.override import Operation, Override, OverrideKind, Verb
+from stackd.model.override import Operation, Override, OverrideKind, Request, Verb
 from stackd.model.record import Adoptable, Applied, Crash, CrashBundle, WhyAnswer
 from stackd.model.status import Happening, PlanStatus, Readiness, StackStatus
 from stackd.model.view import View
@@ -111,7 +111,9 @@ class Commands:
 
     # Asking
 
-    async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
+    async def submit(
+        self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str, *, accept_loss: bool = False
+    ) -> Operation:
         """See `Control.submit`."""
         if verb in _AS_THE_FILES_SAY:
             await self._parts.read(stack)
@@ -127,7 +129,7 @@ class Commands:
             why = why or f"stack {stack} has no valid definition: see its diagnostics"
             raise RequestError(409, "no_definition", why)
         await self._set_overrides(self._parts.store.view(stack), verb, services, by)
-        return await self._ask(stack, verb, services, by)
+        return await self._ask(stack, verb, services, by, accept_loss=accept_loss and verb is Verb.UP)
 
     async def _confirmed(self, view: View, verb: Verb) -> View:
         """`up` approves of a new name or folder, never of a removal; `down` of a removal that is in doubt.
@@ -140,9 +142,12 @@ class Commands:
             await self._parts.read_all()
         return self._parts.view(view.stack)
 
-    async def _ask(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
+    async def _ask(
+        self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str, *, accept_loss: bool = False
+    ) -> Operation:
+        intents, now = self._parts.intents, self._parts.clock().wall
         targets = _targets(self._parts.store.view(stack), verb, services)
-        return await self._parts.ask(stack, verb, services, by, targets)
+        return await intents.ask(Request(intents.new_id(), stack, verb, services, by, now, targets, accept_loss))
 
     async def _set_overrides(self, view: View, verb: Verb, services: tuple[ServiceName, ...], by: str) -> None:
         parts, intents = self._parts, self._parts.intents

@@ -97,8 +97,13 @@ class Control(Protocol):
     def plan(self, name: StackName) -> PlanStatus:
         """What is to be done for a stack, by the last decision: `read` first."""
 
-    async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
-        """Ask for a verb; returns once it is on disk and in force. Newer ones supersede older ones of that scope."""
+    async def submit(
+        self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str, *, accept_loss: bool = False
+    ) -> Operation:
+        """Ask for a verb; returns once it is on disk and in force. Newer ones supersede older ones of that scope.
+
+        `accept_loss` counts for an UP only: see `Request`.
+        """
 
     async def settled(self, operation: OperationId, timeout: float) -> Operation:
         """Wait until an operation is over, at most `timeout` seconds; the operation as it then is."""

@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stackd.core.decide import is_seen_since
+from stackd.core.decide import MEANS_THE_FILE, is_seen_since
 from stackd.core.ends import leaves_alone, stopped_by
 from stackd.core.hands import BY_ENGINE as BY_ENGINE
 from stackd.core.hands import definition_of as definition_of
 from stackd.core.hands import held_by_hand, narrowed, started_since, why_it_stays_paused
 from stackd.core.ownership import ours
+from stackd.core.status import is_held_back
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import OperationId, ServiceName, StackName
 from stackd.model.observed import Incarnation
@@ -180,10 +181,11 @@ class Intents:
         self._last_id = max(int(self._clock().wall * 1000) << 16, self._last_id + 1)
         return OperationId(f"{self._last_id:0{_DIGITS}x}")
 
-    async def ask(self, request: Request) -> Operation:
-        """Put a request into force."""
+    async def ask(self, request: Request, detail: str = "") -> Operation:
+        """Put a request into force. `detail`: what its sender should know about it."""
         written = await self._journal.put_request(request)
-        return self._begin(request, "" if written else self._warn(request.stack))
+        told = (detail, "" if written else self._warn(request.stack))
+        return self._begin(request, "; ".join(filter(None, told)))
 
     def _begin(self, request: Request, detail: str = "") -> Operation:
         for tracked in list(self._tracked.values()):
@@ -341,7 +343,7 @@ def _trouble(request: Request, view: View, decision: Decision) -> str:
     for verdict in decision.verdicts:
         if request.services and verdict.service not in request.services:
             continue
-        if verdict.state in _FAILING:
+        if verdict.state in _FAILING or (request.verb in MEANS_THE_FILE and is_held_back(verdict)):
             return f"{verdict.service}: {verdict.detail}"
         if runs and verdict.state is ServiceState.PAUSED:
             return why_it_stays_paused(view, verdict)

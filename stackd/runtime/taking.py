@@ -2,7 +2,8 @@
 
 Law: adoption stops, starts and replaces nothing. While a stack is being taken over it is held as a whole; what its file
 would change at once is then held service by service, visibly, until a person says `up` or edits it. A release stands
-until the stack is adopted. What this module does NOT do: touch a container (engine restart policies are a matter of the
+until the stack is adopted. A stack whose folder is no longer in a stacks directory gets its link again, or the adoption
+is refused with what to do. What this module does NOT do: touch a container (engine restart policies are a matter of the
 plan), or remove a link.
 """
 
@@ -15,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from stackd.core.decide import decide
-from stackd.errors import EngineError, RequestError
+from stackd.errors import EngineError, RequestError, Severity
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.observed import ContainerRow
-from stackd.model.override import Operation, Override, OverrideKind, Verb
+from stackd.model.override import Operation, Override, OverrideKind, Request, Verb
 from stackd.model.plan import UpdateRestartPolicy, service_of
 from stackd.model.record import Adoptable
 from stackd.model.view import View
@@ -68,7 +69,8 @@ class Taking:
     def _desired_folder(self, name: StackName) -> Path | None:
         store = self._parts.store
         desired = store.view(name).desired if name in store.names() else None
-        return desired.folder if desired is not None else None
+        here = desired is not None and self._parts.source.is_here(name)
+        return desired.folder if desired is not None and here else None
 
     async def _described(self, name: StackName, rows: list[ContainerRow]) -> Adoptable:
         folder = max((row.working_dir for row in rows), key=[row.working_dir for row in rows].count)
@@ -97,22 +99,29 @@ class Taking:
             return "there is no stacks directory"
         link = self._link(name)
         if os.path.lexists(link) and os.path.realpath(link) != folder:
-            return f"{link} is there already"
+            return f"{link} is there already: move it away, then adopt it again"
         made_from = tuple(file for file in files.split(",") if file)
         return await asyncio.to_thread(obstacle, parts.source.settings, name, folder, made_from)
 
     def _link(self, name: StackName) -> Path:
-        return self._parts.source.settings.roots[0] / name
+        """Where its link is to be: where it was, or in the first stacks directory."""
+        source = self._parts.source
+        return source.entry(name) or source.settings.roots[0] / name
 
     async def adopt(self, stack: StackName, by: str) -> Operation:
         """See `Control.adopt`."""
         parts = self._parts
-        if stack in parts.store.names() and _released(parts.store.view(stack)):
+        known = stack in parts.store.names()
+        if known:
+            await parts.source.rescan()  # its link may have gone a moment ago
+        if known and parts.source.is_here(stack) and _is_given_away(view := parts.store.view(stack)):
+            _check_can_be_kept(view)
             await self._hold(stack, by)
         else:
             await self._link_project(stack, by)
-        await self._settle(stack, by)
-        return await parts.ask(stack, Verb.ADOPT, (), by)
+        detail = await self._settle(stack, by)
+        now = parts.clock().wall
+        return await parts.intents.ask(Request(parts.intents.new_id(), stack, Verb.ADOPT, (), by, now), detail)
 
     async def _link_project(self, stack: StackName, by: str) -> None:
         found = next((one for one in await self.adoptable() if one.name == stack), None)
@@ -121,14 +130,21 @@ class Taking:
         if found is None:
             raise RequestError(404, "not_adoptable", f'there is no project "{stack}" on the engine to adopt')
         if found.obstacle:
-            raise RequestError(409, "not_adoptable", f"{stack} cannot be adopted: {found.obstacle}")
-        await self._hold(stack, by)
+            raise _refusal(stack, found.obstacle)
+        released = self._parts.store.view(stack).released  # that protects it until it is read
+        if not released:
+            await self._hold(stack, by)
         try:
             await asyncio.to_thread(make_link, self._link(stack), Path(found.working_dir))
         except LinkError as error:
             await self._free(stack, "it could not be adopted")
-            raise RequestError(409, "not_adoptable", f"{stack} cannot be adopted: {error}") from error
+            raise _refusal(stack, str(error)) from error
         await self._parts.source.rescan()
+        if released and not self._parts.source.is_here(stack):
+            problem = self._parts.source.problem or "it is not read yet"
+            raise _refusal(stack, f"{self._link(stack)} was made, but {problem}; then adopt it again")
+        if released:
+            await self._hold(stack, by)
 
     async def _hold(self, stack: StackName, by: str) -> None:
         now = self._parts.clock().wall
@@ -138,21 +154,25 @@ class Taking:
         whole = [one for one in self._parts.store.view(stack).overrides if _taking(one)]
         await self._parts.intents.release(stack, whole, why)
 
-    async def _settle(self, stack: StackName, by: str) -> None:
-        """Hold what the file would change at once, and let go of the rest. What cannot be told stays held."""
+    async def _settle(self, stack: StackName, by: str) -> str:
+        """Hold what the file would change at once, and let go of the rest. What is not known stays held.
+
+        Returns what the one who adopts should know, "" = nothing.
+        """
         view = await self._looked_at(stack)
         parts = self._parts
         if view is None:
-            return
+            return f"all of it is held, because it could not be looked at yet; try again: stackd adopt {stack}"
         touched, whole = _touched(view, parts)
         if whole:
             text = f"{whole} since it was adopted"
             await parts.intents.put(parts.override(view, None, OverrideKind.HELD, text, by))
-            return
+            return f"all of it is held: {text}; make it as its file says: stackd up {stack}"
         known = {one.service for one in view.standing}
         holds = (parts.override(view, one, OverrideKind.HELD, DIFFERS, by) for one in touched if one not in known)
         await parts.intents.put(*holds)
         await self._free(stack, f"adopted by {by}")
+        return _not_carried_out(view)
 
     async def _looked_at(self, stack: StackName) -> View | None:
         """The view once the stack is read and observed, None when that takes too long."""
@@ -170,14 +190,29 @@ class Taking:
         parts, view = self._parts, self._parts.view(stack)
         if view.desired is None or view.desired.project is None:
             raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
-        if not _released(view):
+        if not view.released:
             override = replace(parts.override(view, None, OverrideKind.RELEASED, "released", by), definition="")
             await parts.intents.put(override, asking=True)
         return await parts.ask(stack, Verb.RELEASE, (), by)
 
 
-def _released(view: View) -> bool:
-    return any(one.kind is OverrideKind.RELEASED for one in view.overrides)
+def _is_given_away(view: View) -> bool:
+    """Whether the stack is the engine's own, or an adoption of it was begun and not finished."""
+    return view.released or any(map(_taking, view.overrides))
+
+
+def _check_can_be_kept(view: View) -> None:
+    """RequestError while it cannot be known what to keep."""
+    if not view.host.engine_up:
+        raise RequestError(503, "engine_unavailable", "the engine does not answer, and the containers are the engine's")
+    if view.project is None:
+        found = view.desired.diagnostics if view.desired is not None else ()
+        first = next((str(one) for one in found if one.severity is Severity.ERROR), "it has no valid definition")
+        raise _refusal(view.stack, first)
+
+
+def _refusal(stack: StackName, why: str) -> RequestError:
+    return RequestError(409, "not_adoptable", f"{stack} cannot be adopted: {why}")
 
 
 def _taking(override: Override) -> bool:
@@ -202,6 +237,19 @@ def _touched(view: View, parts: Parts) -> tuple[list[ServiceName], str]:
     project = view.project
     gone = [name for name in touched if project is None or name not in project.services]
     return touched, f"{_listed(gone)} not in its file" if gone else ""
+
+
+def _not_carried_out(view: View) -> str:
+    """The warning about what the services' next containers would not have, "" = nothing."""
+    specs = view.project.services.values() if view.project is not None else ()
+    found = [f"{spec.name}: {', '.join(spec.unsupported)}" for spec in specs if spec.unsupported]
+    if not found:
+        return ""
+    listed = "; ".join(found)
+    return (
+        f"warning: stackd does not carry out yet: {listed}. Containers that have it keep it, and are not replaced"
+        f" before you accept the loss: stackd up {view.stack} --accept-loss"
+    )
 
 
 def _listed(names: Iterable[ServiceName]) -> str:

@@ -32,7 +32,7 @@ def _of_folder(working_dir: str) -> str:
             return f"{working_dir} is a link to {real}: run docker compose up -d in {real} first"
         return Files(os.geteuid()).refusal(Path(real))
     except FileNotFoundError:
-        return f"its folder {working_dir} is not there"
+        return f"its folder {working_dir} is not there: put it back, then adopt it again"
     except OSError as error:
         return f"its folder {working_dir} cannot be read: {error.strerror}"
 

@@ -153,6 +153,15 @@ class Source:
         """What the configuration says about reading."""
         return self._options.settings
 
+    def is_here(self, stack: StackName) -> bool:
+        """Whether the last reading found the stack's entry in a stacks directory (its folder may be unreadable)."""
+        return self._fates.get(stack) in (Fate.HERE, Fate.MOVED)
+
+    def entry(self, stack: StackName) -> Path | None:
+        """Where the stack's entry is, or was when it was there last; None = it is not known."""
+        known = self._registry.known.get(stack)
+        return known.place.root / known.place.entry if known is not None else None
+
     def poke(self) -> None:
         """Read everything again soon."""
         self._poke.set()

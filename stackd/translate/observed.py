@@ -21,6 +21,7 @@ from stackd.model.observed import (
     ObservedVolume,
 )
 from stackd.translate import labels as label
+from stackd.translate.carried import carried
 from stackd.translate.node import Node
 
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
@@ -139,6 +140,7 @@ def container(document: Node) -> ObservedContainer:
         depends_on=told.depends_on,
         ports=_ports(document["NetworkSettings"]["Ports"]),
         health_output=_health_output(state["Health"], started_at),
+        carried=carried(host),
     )
 
 

@@ -55,6 +55,15 @@ async def test_the_body_names_several_services() -> None:
         assert answer.json["services"] == ["web", "db"]
 
 
+async def test_only_an_up_accepts_a_loss() -> None:
+    async with serving() as api:
+        for told, accepted in (('{"accept_loss": true, "services": ["web"]}', True), ("{}", False)):
+            answer = await api.ask("POST", "/v1/stacks/blog/up", data=told)
+            assert (answer.status, api.control.accepted_loss) == (202, accepted)
+        refused = await api.ask("POST", "/v1/stacks/blog/restart", data='{"accept_loss": true}')
+        assert 400 <= refused.status < 500
+
+
 async def test_nothing_to_do_is_done_at_once_and_says_so() -> None:
     async with serving() as api:
         api.control.answers = nothing_to_do

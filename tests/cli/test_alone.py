@@ -325,6 +325,23 @@ async def test_remove_tells_that_adopted_containers_run_on(tmp_path: Path) -> No
             assert (await run("remove", "app")).out.splitlines()[1:-1] == told
 
 
+async def test_remove_tells_that_a_released_stack_runs_on(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    released = Override(StackName("shop"), None, OverrideKind.RELEASED, "released", "me", NOON)
+    async with serving(replace(stack("shop"), folder=str(made), overrides=(released,))) as api:
+        api.control.stacks_dirs = (str(tmp_path / "stacks"),)
+        run = Cli(tmp_path, api.path)
+        await run("add", "app")
+        told = "shop was released: its containers run on, the engine's own; take it back: stackd adopt shop"
+        assert (await run("remove", "app")).out.splitlines()[1:] == [told]
+        (tmp_path / "stacks" / "app").symlink_to(made)
+        (tmp_path / "stacks" / "real").mkdir()
+        api.control.world[StackName("shop")] = replace(
+            api.control.world[StackName("shop")], folder=str(tmp_path / "stacks" / "real")
+        )
+        assert "its containers run on" in (await run("remove", "real")).err
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 async def test_completion_prints_a_script(tmp_path: Path, shell: str) -> None:
     ended = await Cli(tmp_path)("completion", shell)

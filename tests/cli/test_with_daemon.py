@@ -229,6 +229,14 @@ async def test_detached_it_does_not_wait(tmp_path: Path) -> None:
         assert (ended.code, ended.out) == (0, "up blog: queued\n")
 
 
+async def test_up_accepts_a_loss_when_it_is_told_to(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        assert (await stackd("up", "blog", "--detach", "--accept-loss")).code == 0
+        assert api.control.accepted_loss
+        assert (await stackd("up", "blog", "--detach")).code == 0
+        assert not api.control.accepted_loss
+
+
 async def test_hold_and_resume(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
         assert (await stackd("hold", "blog", "web", "--for", "0")).code == 2  # not: for ever

@@ -90,6 +90,61 @@ def test_releasing_gives_the_restarts_back_and_adopting_again_changes_no_run(wor
     assert seen(world, stack) == before
 
 
+def running(world: World, stack: Stack) -> dict[str, tuple[str, str]]:
+    """By service: the container that runs, and since when."""
+    return {one.service: (one.id, one.started) for one in stack.containers() if one.good}
+
+
+def test_a_released_stack_outlives_its_link_restarts_and_a_lost_database_until_it_is_adopted(world: World) -> None:
+    daemon = world.daemon()
+    composed(world, daemon, "mixed", forever("one", extra=[RESTART]))
+    folder = world.folder / "elsewhere" / f"{world.prefix}-mixed"
+    stack = Stack(folder.name, folder, daemon, world.engine)
+    daemon.cli("add", str(folder))
+    stack.running("one")
+    stack.write(forever("one", "two", extra=[RESTART]))
+    before = stack.running("one", "two") and running(world, stack)
+    stack.settled()
+    assert {one.restart_policy for one in stack.containers()} == {"no"}
+    daemon.cli("release", stack.name)
+    until(lambda: {one.restart_policy for one in stack.containers()} == {"unless-stopped"}, "the file's policies")
+    assert "run on" in daemon.cli("remove", stack.name)
+    until(lambda: stack.status().at("presence") == "removed", "the removal believed")
+    daemon.restart()
+    until(lambda: stack.status().at("presence") == "removed", "the removal believed again")
+    assert running(world, stack) == before
+    assert "it was released" in str(stack.status().at("detail"))
+    daemon.stop()
+    for file in (daemon.folder / "state").iterdir():
+        file.unlink()
+    daemon.start()
+    until(lambda: stack.name in daemon.get("/v1/adoptable").text, "the project listed as adoptable")
+    answer = daemon.post(f"/v1/stacks/{stack.name}/adopt?wait=60")
+    assert (answer.status, answer.at("state")) == (200, "succeeded"), answer.text
+    assert (daemon.stacks / stack.name).resolve() == folder
+    stack.settled()
+    assert {one.restart_policy for one in stack.containers()} == {"no"}
+    assert running(world, stack) == before
+
+
+def test_adopt_after_remove_links_the_folder_again_or_says_why_not(world: World, daemon: Daemon) -> None:
+    stack = composed(world, daemon, "back", forever("one", extra=[RESTART]))
+    daemon.cli("adopt", stack.name)
+    before = seen(world, stack)
+    daemon.cli("release", stack.name)
+    daemon.cli("remove", stack.name)
+    aside = stack.folder.rename(world.folder / "aside")
+    told = daemon.cli("adopt", stack.name, check=False)
+    assert "is not there: put it back" in told and "keeps" not in told
+    assert daemon.post(f"/v1/stacks/{stack.name}/adopt").status == 409
+    aside.rename(stack.folder)
+    assert "stackd keeps" in daemon.cli("adopt", stack.name)
+    assert (daemon.stacks / stack.name).resolve() == stack.folder
+    stack.settled()
+    assert stack.status().at("overrides") == []
+    assert seen(world, stack) == before
+
+
 def test_what_was_made_from_another_file_is_refused_with_what_to_do(world: World, daemon: Daemon) -> None:
     stack = world.stack(daemon, "other", {"prod.yml": forever("one")}, where=world.folder / "elsewhere")
     (stack.folder / "compose.yaml").write_text(forever("two"))
@@ -103,3 +158,35 @@ def test_what_was_made_from_another_file_is_refused_with_what_to_do(world: World
     before = seen(world, stack)
     assert daemon.post(f"/v1/stacks/{stack.name}/adopt?wait=60").status == 200
     assert seen(world, stack) == before
+
+
+def test_an_edit_of_a_hardened_service_that_compose_made_waits_until_the_loss_is_accepted(
+    world: World, daemon: Daemon
+) -> None:
+    keys = ["cap_drop: [ALL]", "mem_limit: 64m", "read_only: true", "environment: {MODE: one}"]
+    stack = composed(world, daemon, "hard", forever("one", extra=keys) + forever("two").removeprefix("services:\n"))
+    told = daemon.cli("adopt", stack.name)
+    assert "warning: stackd does not carry out yet: one: cap_drop, mem_limit, read_only." in told
+    stack.settled()
+    before = running(world, stack)
+    loss = f"would lose cap_drop, mem_limit, read_only; confirm: stackd up {stack.name} --accept-loss"
+    stack.edit("MODE: one", "MODE: two")
+    until(lambda: stack.service("one").at("detail") == loss, "the edit held")
+    assert stack.service("one").at("state") == "held"
+    assert loss in daemon.get(f"/v1/stacks/{stack.name}/plan").text and "--accept-loss" in daemon.cli(
+        "plan", stack.name
+    )
+    assert loss in daemon.cli("status", stack.name) and loss in daemon.cli("why", stack.name, "one")
+    assert loss in daemon.cli("up", stack.name, check=False)
+    world.engine.kill(stack.one("one"))
+    until(lambda: stack.one("one").good and stack.one("one").started != before["one"][1], "restarted as it is")
+    daemon.restart()
+    until(lambda: stack.service("one").at("detail") == loss, "the edit held after a restart")
+    assert stack.one("one").id == before["one"][0] and running(world, stack)["two"] == before["two"]
+    assert world.engine.docker("inspect", "-f", "{{.HostConfig.CapDrop}}", stack.one("one").id).strip() == "[ALL]"
+    answer = daemon.ask("POST", f"/v1/stacks/{stack.name}/up?wait=60", {"accept_loss": True})
+    assert (answer.status, answer.at("state")) == (200, "succeeded"), answer.text
+    stack.settled()
+    assert "MODE=two" in stack.one("one").environment
+    stack.edit("MODE: two", "MODE: three")
+    until(lambda: stack.edited("MODE=three", "one"), "a later edit is applied at once")

@@ -108,6 +108,8 @@ class FakeControl:
         self.log: list[ServiceLog] = []
         self.log_open = 0
         self.scans = 0
+        self.accepted_loss = False
+        """Whether the last verb asked for accepted a loss."""
         self.answers: Callable[[Operation], Operation] = lambda operation: operation
         self.before_submit: Callable[[], asyncio.Future[None]] | None = None
         self.refuse: RequestError | None = None
@@ -225,7 +227,10 @@ class FakeControl:
         await self._wake()
         return self.kept[identity]
 
-    async def submit(self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str) -> Operation:
+    async def submit(
+        self, stack: StackName, verb: Verb, services: tuple[ServiceName, ...], by: str, *, accept_loss: bool = False
+    ) -> Operation:
+        self.accepted_loss = accept_loss
         if self.before_submit is not None:
             await self.before_submit()
         if self.refuse is not None:

@@ -77,6 +77,7 @@ def observed(container: FakeContainer) -> ObservedContainer:
         pid_mode=container.pid_mode,
         depends_on=told.depends_on,
         ports=published(container),
+        carried=container.carried,
     )
 
 

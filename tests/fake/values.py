@@ -118,6 +118,7 @@ class FakeContainer:
     pid_mode: str = ""
     host_ports: tuple[tuple[str, str, str], ...] = ()
     platform: str = ""
+    carried: frozenset[str] = frozenset()
     state: ContainerState = ContainerState.CREATED
     health: Health = Health.NONE
     exit_code: int = 0

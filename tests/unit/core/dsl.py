@@ -262,12 +262,12 @@ class Toy:
         self.overrides += (Override(STACK, scope, kind, "wanted so", "test", self.now.wall, **fields),)
         return self
 
-    def ask(self, verb: Verb, *names: str, id: str = "") -> Toy:
+    def ask(self, verb: Verb, *names: str, id: str = "", accept_loss: bool = False) -> Toy:
         """A person's request; its targets are the present runs of its scope, as the store notes them."""
         scope = tuple(ServiceName(name) for name in names)
         runs = frozenset(c.incarnation for c in self.boxes.values() if not scope or c.service in scope)
         number = id or f"op-{self.mono:09.0f}"
-        self.requests += (Request(OperationId(number), STACK, verb, scope, "test", self.now.wall, runs),)
+        self.requests += (Request(OperationId(number), STACK, verb, scope, "test", self.now.wall, runs, accept_loss),)
         return self
 
     def fail(self, key: str, name: str, kind: EngineErrorKind, message: str = "no", **fields: Any) -> Toy:

@@ -9,7 +9,7 @@ import pytest
 from stackd.core.handover import handover, left_behind
 from stackd.core.handover import released as handed_back
 from stackd.core.status import stack_status
-from stackd.errors import EngineErrorKind
+from stackd.errors import Diagnostic, EngineErrorKind, Severity, Span
 from stackd.model.ids import ContainerId, InstanceName, ServiceName
 from stackd.model.observed import ContainerState
 from stackd.model.override import OverrideKind
@@ -59,6 +59,43 @@ def test_a_stack_that_is_taken_back_loses_the_engines_policies_again() -> None:
     toy.overrides, toy.done = (), []
     toy.settle()
     assert [words(op) for op in toy.done] == ["policy always no", "policy limited no"]
+
+
+@pytest.mark.parametrize("presence", list(Presence))
+def test_nothing_of_a_released_stack_is_touched_whatever_became_of_its_folder(presence: Presence) -> None:
+    toy = released().settle()
+    toy.alter("never", instance="", root="")
+    toy.done = []
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, presence=presence)
+    assert toy.wait(3600).settle().done == []
+    toy.forget().desired = None
+    assert toy.wait(3600).settle().done == []
+    assert len(toy.boxes) == 4
+
+
+def test_a_release_counts_before_another_override_of_the_whole_stack() -> None:
+    toy = released().settle()
+    toy.overrides = (replace(toy.overrides[0], kind=OverrideKind.STOPPED), *toy.overrides)
+    assert toy.plan() == []
+
+
+def test_the_policies_of_a_released_stack_are_given_back_also_after_its_folder_is_gone() -> None:
+    toy = released()
+    assert toy.desired is not None
+    toy.desired = replace(toy.desired, presence=Presence.REMOVED)
+    assert toy.settle().policies == {"always": "unless-stopped", "limited": "on-failure:3"}
+
+
+@pytest.mark.parametrize("presence", [Presence.GOING, Presence.REMOVED, None])
+def test_the_status_of_a_released_stack_without_a_folder_says_how_to_take_it_back(presence: Presence | None) -> None:
+    toy = released().settle()
+    assert toy.desired is not None
+    going = Diagnostic("stack-going", "it will be removed", Span("/stacks/app"), Severity.WARNING)
+    toy.desired = replace(toy.desired, presence=presence, diagnostics=(going,)) if presence else None
+    told = stack_status(toy.view(), toy.decide(), 0, "", toy.now)
+    assert (told.state, told.diagnostics) == (StackState.ORPHANED, ())
+    assert "it was released" in told.detail and "stackd adopt app" in told.detail
 
 
 def test_the_status_of_a_released_stack_says_who_restarts_it() -> None:

@@ -41,7 +41,7 @@ from tests.unit.journal.world import (
 
 
 async def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
-    request = Request(OperationId("op1"), BLOG, Verb.RESTART, (WEB,), "uid 0", 2.0, frozenset({RUN}))
+    request = Request(OperationId("op1"), BLOG, Verb.RESTART, (WEB,), "uid 0", 2.0, frozenset({RUN}), accept_loss=True)
     condemned = {ContainerId("c1"): Condemned(ContainerId("c1"), 5.0, Why.CONFIG_CHANGED, "config changed", False)}
     texts = encoded({Path("/f"): b"\xff"})
     revision = Revision(BLOG, tmp_path, "blog", tmp_path / "blog", (1, 2), (1, 1), "mark", "digest", 3, (), texts)

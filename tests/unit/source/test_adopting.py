@@ -44,7 +44,7 @@ def test_a_file_in_the_place_of_the_folder_is_an_obstacle(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_gone_is_an_obstacle(tmp_path: Path) -> None:
-    assert told(tmp_path / "blog") == f"its folder {tmp_path / 'blog'} is not there"
+    assert told(tmp_path / "blog") == f"its folder {tmp_path / 'blog'} is not there: put it back, then adopt it again"
 
 
 def test_a_folder_without_a_compose_file_is_an_obstacle(tmp_path: Path) -> None:
