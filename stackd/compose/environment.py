@@ -16,7 +16,8 @@ from stackd.compose import dotenv
 from stackd.compose.expand import pairs
 from stackd.compose.interpolate import to_bool
 from stackd.compose.normalise import items, text
-from stackd.compose.report import REDACTED, Report
+from stackd.compose.redact import REDACTED
+from stackd.compose.report import Report
 from stackd.compose.scalars import go_text
 from stackd.compose.template import Variables
 from stackd.compose.tree import Map, Node, Scalar, any_secret

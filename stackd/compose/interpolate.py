@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from stackd.compose.gonumbers import parse_float, parse_int
-from stackd.compose.report import Report, quote, secret_key
+from stackd.compose.redact import secret_key
+from stackd.compose.report import Report, quote
 from stackd.compose.schema import named
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, matches

@@ -13,7 +13,7 @@ from stackd.compose import dotenv
 from stackd.compose.environment import Reader
 from stackd.compose.expand import pairs
 from stackd.compose.normalise import items, text
-from stackd.compose.report import REDACTED
+from stackd.compose.redact import REDACTED
 from stackd.compose.template import Variables
 from stackd.compose.tree import Map, Node, Scalar, any_secret
 

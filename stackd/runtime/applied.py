@@ -216,7 +216,9 @@ def _read(applied: Applied, before: Applied | None, settings: SourceSettings) ->
     values, loaded = canonical(inputs_of(revision, settings), revision.read, settings.env)
     if values is None or loaded.project is None:
         return _Texts("", ())
-    return _Texts(as_yaml(redacted(values, loaded.project)), _edits(before, loaded.project, settings))
+    return _Texts(
+        as_yaml(redacted(values, loaded.project, settings.redaction)), _edits(before, loaded.project, settings)
+    )
 
 
 def _edits(before: Applied | None, now: Project, settings: SourceSettings) -> tuple[str, ...]:

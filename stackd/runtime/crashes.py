@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from stackd.compose.redact import scrub
 from stackd.core.crashes import BadEnd, bad_ends
 from stackd.engine.base import Engine
 from stackd.errors import EngineError
@@ -124,7 +125,7 @@ class Crashes:
         crash = Crash(
             id=self._journal.next_crash(), at=box.finished_at or now.wall, stack=box.stack, service=box.service,
             container=box.id, name=box.name, started_at=box.started_at, exit_code=box.exit_code, signal=end.signal,
-            oom=end.oom, cause=end.cause, error=box.error,
+            oom=end.oom, cause=scrub(end.cause, view.hidden), error=scrub(box.error, view.hidden),
         )  # fmt: skip
         bundle = CrashBundle(crash, box.image, box.image_id, box.config_hash, in_force(view, self._journal))
         service = self._services.setdefault((box.stack, box.service), _Service())

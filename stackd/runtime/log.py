@@ -9,21 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from stackd.compose.redact import readable
+
 STACK: ContextVar[str] = ContextVar("stack", default="")
 SERVICE: ContextVar[str] = ContextVar("service", default="")
-
-_NAME = r"[A-Za-z0-9_.-]*(?:pass|secret|token|key|credential|dsn)[A-Za-z0-9_.-]*"
-_SETTING = re.compile(rf"(?i)\b({_NAME}=)(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)")
-_MEMBER = re.compile(rf"(?i)([\"']{_NAME}[\"']\s*:\s*)(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')")
-_USERINFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@]+@")
-_HEADER = re.compile(r"(?i)\b((?:x-registry-)?auth(?:orization)?\s*:\s*)(?:(?:basic|bearer)\s+)?\S+")
 
 
 @contextmanager
@@ -35,14 +30,6 @@ def about(stack: str, service: str = "") -> Iterator[None]:
     finally:
         STACK.reset(tokens[0])
         SERVICE.reset(tokens[1])
-
-
-def redacted(text: str) -> str:
-    """`text` without what looks like a secret: NAME=value by name, userinfo in URLs, authorisation headers."""
-    text = _SETTING.sub(r"\1***", text)
-    text = _MEMBER.sub(r'\1"***"', text)
-    text = _USERINFO.sub(r"\1***@", text)
-    return _HEADER.sub(r"\1***", text)
 
 
 def setup(level: str, *, as_json: bool, env: Mapping[str, str]) -> None:
@@ -77,7 +64,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as text, each line of it a line of its own kind."""
         subject = "/".join(part for part in (STACK.get(), SERVICE.get()) if part)
-        text = redacted(f"{subject}: {_message(self, record)}" if subject else _message(self, record))
+        text = readable(f"{subject}: {_message(self, record)}" if subject else _message(self, record))
         if self._journal:
             prefix = f"<{_priority(record.levelno)}>"
             return "\n".join(prefix + line for line in text.splitlines() or [""])
@@ -95,7 +82,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "stack": STACK.get(),
             "service": SERVICE.get(),
-            "message": redacted(_message(self, record)),
+            "message": readable(_message(self, record)),
         }
         return json.dumps({name: value for name, value in fields.items() if value}, ensure_ascii=False)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stackd.compose.load import StackInputs, load
+from stackd.compose.redact import Redaction
 from stackd.errors import Diagnostic, Span
 from stackd.model.ids import StackName
 from stackd.model.spec import Loaded, RestartPolicy
@@ -29,12 +30,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """What the configuration says about reading. `env` holds the variables that the daemon passes on."""
+    """What the configuration says about reading. `env` holds the variables that the daemon passes on;
+    `redaction` decides what of a definition is shown."""
 
     roots: tuple[Path, ...]
     env: Mapping[str, str]
     env_files: tuple[Path, ...] = ()
     default_restart: RestartPolicy = RestartPolicy()
+    redaction: Redaction = Redaction()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,9 @@ def inputs_of(revision: Revision, settings: SourceSettings) -> StackInputs:
 
 
 def _configured(inputs: StackInputs, settings: SourceSettings) -> StackInputs:
-    return replace(inputs, env_files=settings.env_files, default_restart=settings.default_restart)
+    return replace(
+        inputs, env_files=settings.env_files, default_restart=settings.default_restart, redaction=settings.redaction
+    )
 
 
 def _load(inputs: StackInputs, read: Callable[[Path], bytes], env: Mapping[str, str]) -> Loaded:
