@@ -30,6 +30,8 @@ from stackd.errors import RequestError
 from stackd.model.ids import ServiceName
 from stackd.model.record import Applied, Crash
 
+ROOT = 0
+
 
 async def why(call: Call) -> web.StreamResponse:
     """Why a service is as it is."""
@@ -41,7 +43,7 @@ async def why(call: Call) -> web.StreamResponse:
 
 def _values_for(call: Call, query: WhyQuery) -> bool:
     """Whether values are asked for; else than by the daemon's own user or root: 403."""
-    if query.values and call.peer.uid not in (0, os.geteuid()):
+    if query.values and call.peer.uid not in (ROOT, os.geteuid()):
         raise RequestError(403, "values_not_permitted", "values are shown to the daemon's own user and to root only")
     return query.values
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from stackd.compose.expand import pairs
-from stackd.compose.redact import TABLES, TEXTS, Redaction, cut_parts, harmless, readable_words, secret_key
+from stackd.compose.redact import TABLES, TEXTS, Redaction, assigned, cut_parts, harmless, readable_words, secret_key
 from stackd.compose.scalars import go_text
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq, leaves
 
@@ -49,7 +49,9 @@ class _Found:
                     self._entry(key, name, entry)
             case Map():
                 for name, item in node.entries.items():
-                    if not name.startswith("x-"):
+                    if name.startswith("x-"):
+                        self._extension(name, item)
+                    else:
                         self.public.update(_words(name))
                         self.walk(item, (*path, name))
             case Seq():
@@ -66,6 +68,12 @@ class _Found:
             (self.secret if secret_key(name) else self.maybe).add(text)
         self.secret.update(cut_parts(text))
 
+    def _extension(self, key: str, node: Node) -> None:
+        """An extension field is never shown."""
+        for path, leaf in leaves(node, (key,)):
+            if isinstance(leaf.value, str):
+                self.hide(path[-1], leaf.value)
+
     def _entry(self, table: str, name: str, item: Scalar) -> None:
         text = "" if item.value is None else go_text(item.value)
         self.public.update(_words(name))
@@ -77,6 +85,7 @@ class _Found:
     def _text(self, key: str, text: str, *, secret: bool) -> None:
         if key in TEXTS or secret_key(key):
             self.hide(key, text)
+            self.maybe.update(one for one in assigned(text) if not harmless("", "", one))
         elif secret and key not in _IMAGES:
             self.hide("", text)
         else:

@@ -44,30 +44,60 @@ _LONGEST = 4096
 """Of a longer value no encoded forms are looked for."""
 
 _HINT = (
-    r"(?:pass|pwd|secret|token|key|cred|dsn|auth(?!or)|jwt|bearer|conn(?:ection)?[_.-]?str|private|cookie|session|salt"
+    r"(?:pass|pwd|secret|token|key|cred|dsn|auth(?!or(?!i))|jwt|bearer|conn(?:ection)?[_.-]?str|private|cookie|session|salt"
     r"|signature|signing|webhook|licen[cs]e|mnemonic|(?<![a-z])(?:pat|pw|pin|otp|sas|seed|psk)(?![a-z]))"
 )
 _SECRET_KEY = re.compile(_HINT, re.IGNORECASE)
 _NAME = r"(?P<name>[\w.-]++)"
-_VALUE = r"""(?P<value>'[^']*'|"(?:[^"\\]|\\.)*"|[^\s'"]+)"""
 _FLAG = re.compile(rf"--?{_NAME}")
-_USERINFO = re.compile(r"(?<![a-zA-Z0-9+.-])(?P<lead>[a-zA-Z0-9+.-]++://)(?P<value>[^/\s'\"]+)(?=@)")
-_AUTHORISATION = re.compile(
-    r"(?i)\b(?P<lead>(?:x-registry-|proxy-)?auth(?:orization)?\s*:\s*)"
-    r"(?P<value>(?:(?:basic|bearer|digest|token)\s+)?[^\s'\"]+)"
+_VALUE = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|[^\s'"]+""")
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_WORD = re.compile(r"[^\s'\"]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a text that looks like a secret: what leads to it stays. Each is matched in linear time."""
+
+    lead: re.Pattern[str]
+    value: re.Pattern[str] = _VALUE
+    mark: str = REDACTED
+
+    def parts(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where it stands in `text`."""
+        at = 0
+        while (lead := self.lead.search(text, at)) is not None:
+            at = max(lead.end(), at + 1)
+            if "name" in self.lead.groupindex and not secret_key(lead["name"]):
+                continue
+            if (value := self.value.match(text, lead.end())) is not None:
+                yield value.span()
+                at = max(value.end(), at)
+
+
+_USERINFO = _Part(
+    re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z0-9+.-]++://"),
+    re.compile(r"[^/\s'\"]+(?=@)|[^/:\s'\"]*+:[^\s'\"]+(?=@)"),  # a password may hold a slash, though it should not
 )
-_SCHEME = re.compile(r"(?i)\b(?P<lead>bearer\s+|basic\s+(?=[\w+/]*[\d=]))(?P<value>[\w.~+/=-]{6,})")
-_MEMBER = re.compile(rf"""(?P<lead>["']{_NAME}["']\s*:\s*)(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
-_ASSIGNED = re.compile(rf"(?<![\w.-])(?P<lead>{_NAME}=){_VALUE}")
-_TOKEN = re.compile(
-    r"(?<![\w-])(?P<lead>)"
-    r"(?P<value>eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|(?:gh[opsu]_|github_pat_|glpat-|xox[abprs]-|sk-|AKIA)[\w-]{10,})"
+_ASSIGNED = _Part(re.compile(rf"(?<![\w.-]){_NAME}="))
+_PARTS = (
+    _USERINFO,
+    _Part(
+        re.compile(r"\b(?:x-registry-|proxy-)?auth(?:orization)?\s*:\s*", re.IGNORECASE),
+        re.compile(r"(?:(?:basic|bearer|digest|token)\s+)?[^\s'\"]+", re.IGNORECASE),
+    ),
+    _Part(re.compile(r"\b(?:bearer\s+|basic\s+(?=[\w+/]*[\d=]))", re.IGNORECASE), re.compile(r"[\w.~+/=-]{6,}")),
+    _Part(re.compile(rf"""["']{_NAME}["']\s*:\s*"""), _QUOTED, f'"{REDACTED}"'),
+    _ASSIGNED,
+    _Part(
+        re.compile(r"(?<![\w-])(?=eyJ|gh[opsu]_|github_pat_|glpat-|xox|sk-|AKIA)"),
+        re.compile(
+            r"eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|(?:gh[opsu]_|github_pat_|glpat-|xox[abprs]-|sk-|AKIA)[\w-]{10,}"
+        ),
+    ),
 )
-_GIVEN = re.compile(rf"""(?<![^\s'"])(?P<lead>--?{_NAME}\s+){_VALUE}""")
-_HEADER = re.compile(rf"(?<![\w.-])(?P<lead>{_NAME}:\s*)(?P<value>[^\s'\"]+)")
-_PARTS = (_USERINFO, _AUTHORISATION, _SCHEME, _MEMBER, _ASSIGNED, _TOKEN)
-"""Parts of any text that look like secrets: what leads to it stays. Each is matched in linear time."""
-_PARTS_OF_COMMANDS = (_GIVEN, _HEADER)
+_GIVEN = _Part(re.compile(rf"""(?<![^\s'"])--?{_NAME}\s+"""))
+_PARTS_OF_COMMANDS = (_GIVEN, _Part(re.compile(rf"(?<![\w.-]){_NAME}:\s*"), _WORD))
 
 _SWITCHES = frozenset(
     ("true", "false", "yes", "no", "on", "off", "enabled", "disabled", "none", "null", "auto", "y", "n", "t", "f")
@@ -114,28 +144,27 @@ def readable_words(words: Iterable[str]) -> list[str]:
 
 def cut_parts(text: str) -> Iterator[str]:
     """The parts that `readable` takes out of a text, and of a command what its secret flags are given."""
-    for pattern in (*_PARTS, _GIVEN):
-        for found in pattern.finditer(text):
-            if _is_secret(found):
-                part = found["value"].strip("'\"")
-                yield from (part, part.partition(":")[2]) if pattern is _USERINFO else (part, *part.split()[1:])
+    for part in (*_PARTS, _GIVEN):
+        for begin, end in part.parts(text):
+            found = text[begin:end].strip("'\"")
+            yield from (found, found.partition(":")[2]) if part is _USERINFO else (found, *found.split()[1:])
 
 
-def _without(patterns: Iterable[re.Pattern[str]], text: str) -> str:
-    for pattern in patterns:
-        text = pattern.sub(_cut, text)
+def assigned(text: str) -> Iterator[str]:
+    """What any name is given by `NAME=value` in a text."""
+    for lead in _ASSIGNED.lead.finditer(text):
+        if (value := _WORD.match(text, lead.end())) is not None:
+            yield value[0]
+
+
+def _without(parts: Iterable[_Part], text: str) -> str:
+    for part in parts:
+        shown, at = list[str](), 0
+        for begin, end in part.parts(text):
+            shown += [text[at:begin], part.mark]
+            at = end
+        text = "".join((*shown, text[at:]))
     return text
-
-
-def _cut(found: re.Match[str]) -> str:
-    if not _is_secret(found):
-        return found[0]
-    mark = f'"{REDACTED}"' if found.re is _MEMBER else REDACTED
-    return f"{found['lead']}{mark}"
-
-
-def _is_secret(found: re.Match[str]) -> bool:
-    return "name" not in found.re.groupindex or secret_key(found["name"])
 
 
 def harmless(table: str, name: str, text: str) -> bool:

@@ -23,7 +23,7 @@ from stackd.core.ownership import ours
 from stackd.errors import StateError
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.override import OverrideKind
-from stackd.model.record import Applied, AppliedImage
+from stackd.model.record import RULE, Applied, AppliedImage
 from stackd.model.spec import Project, RestartPolicy
 from stackd.model.view import Decision, Ledger, Now, Pin, Presence, ServiceLedger, ServiceState, View
 from stackd.runtime import rows
@@ -136,7 +136,7 @@ class AppliedRevisions:
         return Applied(
             stack=view.stack, number=number, at=self._clock().wall, digest=project.digest,
             generation=view.desired.generation, revision=text if len(text) <= MOST_TEXT else "", resolved="",
-            services=tuple(project.services), images=_images(view, project),
+            services=tuple(project.services), images=_images(view, project), rule=RULE,
         )  # fmt: skip
 
     async def _keep(self, stack: StackName) -> None:

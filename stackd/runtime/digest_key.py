@@ -41,10 +41,12 @@ def _read(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return b""
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         private = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
-        key = file.read(SIZE + 1) if private else b""
+        key = os.read(descriptor, SIZE + 1) if private else b""
+    finally:
+        os.close(descriptor)
     return key if len(key) == SIZE else b""
 
 
