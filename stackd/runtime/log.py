@@ -1,6 +1,6 @@
 """Logging: one line a record, with the stack and service it is about, in the form its reader wants.
 
-Law: standard library only; secrets are taken out of every line before it is written; the journal gets its priority
+Law: what looks like a secret is taken out of every line before it is written (`redact`); the journal gets its priority
 prefix (sd-daemon(3)) and no time of its own. What this module does NOT do: choose what is worth logging.
 """
 
