@@ -15,13 +15,12 @@ from stackd.model.ids import ServiceName
 from stackd.model.spec import Project, ServiceSpec
 
 _WORDS = ("command", "entrypoint", "test")
-_OWN = ("services",)
 
 
 def redacted(values: Mapping[str, Json], project: Project, redaction: Redaction) -> dict[str, Json]:
     """The canonical `values` of `project`, which was loaded with the same `redaction`."""
     return {
-        key: _services(value, project, redaction) if key in _OWN else _Walk(redaction, project).shown(value, key)
+        key: _services(value, project, redaction) if key == "services" else _Walk(redaction, project).shown(value, key)
         for key, value in values.items()
         if not key.startswith("x-")
     }

@@ -52,7 +52,7 @@ class Past:
         """See `Control.why_with_values`."""
         answer, journal = self.why(stack, service), self._parts.journal
         kept = (*journal.applied(stack), journal.revision(stack))
-        return await asyncio.to_thread(self._values.told, answer, kept)
+        return await asyncio.to_thread(self._values.with_values, answer, kept)
 
     def explained(self, view: View, service: ServiceName) -> WhyAnswer:
         """Why a service of a view is as it is."""

@@ -1,7 +1,7 @@
 """What history hides, from the revision store: for whoever asks for the values and may read the files.
 
-Law: read from the 0600 store each time, given to the one who asked and to nobody else: nothing of it is logged, kept or
-told again. What this module does NOT do: judge who may ask (the API does), or decide what is hidden (`compose.redact`).
+Law: read from the 0600 store each time, given to the one who asked and to nobody else: nothing of it is logged or
+kept. What this module does NOT do: judge who may ask (the API does), or decide what is hidden (`compose.redact`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Values:
         """As `applied.pin`, nothing hidden. Raises StateError when it makes no definition."""
         return pin(applied, self._showing)
 
-    def told(self, answer: WhyAnswer, kept: Iterable[Applied | Revision | None]) -> WhyAnswer:
+    def with_values(self, answer: WhyAnswer, kept: Iterable[Applied | Revision | None]) -> WhyAnswer:
         """An answer whose edits show what was hidden; `kept` are the stack's revisions, oldest first.
 
         What an edit between two of them changed is recognised by its words; one that is not kept stays hidden.
