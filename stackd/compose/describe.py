@@ -116,7 +116,8 @@ def _ports(out: Description, node: Node) -> None:
             go_text(item.value) if isinstance(item := port.get(key), Scalar) else "" for key in _PORT
         )
         host = ":".join(part for part in (address, published) if part)
-        out.text(f"ports.{target}/{protocol or 'tcp'}", port.span, host or "any", secret=any_secret(port))
+        path, host = f"ports.{target}/{protocol or 'tcp'}", host or "any"
+        out.add(path, port.span, out.redaction.text(path, host, key="", secret=any_secret(port)))
 
 
 def _volumes(out: Description, node: Node) -> None:

@@ -11,9 +11,19 @@ import re
 from collections.abc import Iterator, Mapping
 
 from stackd.compose.expand import pairs
-from stackd.compose.redact import TABLES, TEXTS, Redaction, assigned, cut_parts, harmless, readable_words, secret_key
+from stackd.compose.redact import (
+    LEAST,
+    TABLES,
+    TEXTS,
+    Redaction,
+    assigned,
+    cut_parts,
+    harmless,
+    readable_words,
+    secret_key,
+)
 from stackd.compose.scalars import go_text
-from stackd.compose.tree import Map, Node, Path, Scalar, Seq, leaves
+from stackd.compose.tree import Map, Node, Scalar, Seq, leaves
 
 _WORD = re.compile(r"[\s=:,;/@\"']+")
 _IMAGES = ("image", "source", "target", "published", "container_name", "hostname", "context", "dockerfile")
@@ -25,7 +35,7 @@ _PATH = 1024
 def hidden_values(root: Map, redaction: Redaction, variables: Mapping[str, str]) -> frozenset[str]:
     """The values of a merged tree that may not be shown, and those of `variables` (what `.env` gives)."""
     found = _Found(redaction)
-    found.walk(root, ())
+    found.walk(root, "")
     for name, value in variables.items():
         found.hide(name, value)
     return frozenset((found.maybe - found.public) | found.secret)
@@ -39,10 +49,10 @@ class _Found:
         self.secret: set[str] = set()
         self.maybe: set[str] = set()
         self.public: set[str] = set()
+        self._seen: set[tuple[str, str, str, bool]] = set()
 
-    def walk(self, node: Node, path: Path) -> None:
-        """Take all below `node`."""
-        key = path[-1] if path else ""
+    def walk(self, node: Node, key: str) -> None:
+        """Take all below `node`, the value of `key`."""
         match node:
             case Map() | Seq() if key in TABLES:
                 for name, entry in _entries(pairs(node)):
@@ -52,12 +62,13 @@ class _Found:
                     if name.startswith("x-"):
                         self._extension(name, item)
                     else:
-                        self.public.update(_words(name))
-                        self.walk(item, (*path, name))
+                        if name not in self.public:
+                            self.public.update(_words(name))
+                        self.walk(item, name)
             case Seq():
                 for item in node.items:
-                    self.walk(item, path)
-            case Scalar() if isinstance(node.value, str) and node.value:
+                    self.walk(item, key)
+            case Scalar() if isinstance(node.value, str) and len(node.value) >= LEAST and not node.value.isdigit():
                 self._text(key, node.value, secret=node.secret)
             case Scalar():
                 return
@@ -74,8 +85,17 @@ class _Found:
             if isinstance(leaf.value, str):
                 self.hide(path[-1], leaf.value)
 
+    def _is_known(self, table: str, key: str, text: str, secret: bool) -> bool:
+        """Whether the same value of the same key was taken already: `extends` repeats them."""
+        mark = (table, key, text, secret)
+        known = mark in self._seen
+        self._seen.add(mark)
+        return known
+
     def _entry(self, table: str, name: str, item: Scalar) -> None:
         text = "" if item.value is None else go_text(item.value)
+        if self._is_known(table, name, text, item.secret):
+            return
         self.public.update(_words(name))
         if self._redaction.is_shown(table, name, text, secret=item.secret):
             self.public.update(_words(text))
@@ -83,6 +103,8 @@ class _Found:
             self.hide(name, text)
 
     def _text(self, key: str, text: str, *, secret: bool) -> None:
+        if self._is_known("", key, text, secret):
+            return
         if key in TEXTS or secret_key(key):
             self.hide(key, text)
             self.maybe.update(one for one in assigned(text) if not harmless("", "", one))

@@ -16,7 +16,6 @@ What this module does NOT do: walk a definition (`describe`, `shown`, `hidden`),
 from __future__ import annotations
 
 import base64
-import fnmatch
 import hashlib
 import hmac
 import json
@@ -99,6 +98,9 @@ _PARTS = (
 _GIVEN = _Part(re.compile(rf"""(?<![^\s'"])--?{_NAME}\s+"""))
 _PARTS_OF_COMMANDS = (_GIVEN, _Part(re.compile(rf"(?<![\w.-]){_NAME}:\s*"), _WORD))
 
+_SUSPECT = re.compile(r"[=:'\"\s]|eyJ|gh[opsu]_|github_pat_|glpat-|xox|sk-|AKIA")
+"""What a text must hold to have any such part: most have not."""
+
 _SWITCHES = frozenset(
     ("true", "false", "yes", "no", "on", "off", "enabled", "disabled", "none", "null", "auto", "y", "n", "t", "f")
 )
@@ -112,8 +114,8 @@ _ENVIRONMENT = frozenset(
         "LOGLEVEL", "LOG_FORMAT", "PGDATA", "DEBIAN_FRONTEND",
     )
 )  # fmt: skip
-_LIKE = ("LC_*", "*_LOG_LEVEL", "*_PORT", "*_TIMEOUT")
-_LABELS = ("org.opencontainers.image.*", "com.docker.compose.*", "io.stackd.*")
+_LIKE = re.compile(r"LC_\w*|\w*_(?:LOG_LEVEL|PORT|TIMEOUT)")
+_LABELS = ("org.opencontainers.image.", "com.docker.compose.", "io.stackd.")
 _OPTIONS = frozenset(
     ("type", "mode", "parent", "compress", "max-size", "max-file", "max-buffer-size", "ipvlan_mode", "macvlan_mode")
 )
@@ -144,7 +146,7 @@ def readable_words(words: Iterable[str]) -> list[str]:
 
 def cut_parts(text: str) -> Iterator[str]:
     """The parts that `readable` takes out of a text, and of a command what its secret flags are given."""
-    for part in (*_PARTS, _GIVEN):
+    for part in (*_PARTS, _GIVEN) if _SUSPECT.search(text) else ():
         for begin, end in part.parts(text):
             found = text[begin:end].strip("'\"")
             yield from (found, found.partition(":")[2]) if part is _USERINFO else (found, *found.split()[1:])
@@ -158,7 +160,7 @@ def assigned(text: str) -> Iterator[str]:
 
 
 def _without(parts: Iterable[_Part], text: str) -> str:
-    for part in parts:
+    for part in parts if _SUSPECT.search(text) else ():
         shown, at = list[str](), 0
         for begin, end in part.parts(text):
             shown += [text[at:begin], part.mark]
@@ -180,9 +182,9 @@ def harmless(table: str, name: str, text: str) -> bool:
 
 def _is_allowed(table: str, name: str) -> bool:
     if table in ("environment", "args"):
-        return name in _ENVIRONMENT or any(fnmatch.fnmatchcase(name, one) for one in _LIKE)
+        return name in _ENVIRONMENT or _LIKE.fullmatch(name) is not None
     if table in ("labels", "annotations"):
-        return any(fnmatch.fnmatchcase(name, one) for one in _LABELS)
+        return name.startswith(_LABELS)
     return table in ("driver_opts", "options") and name in _OPTIONS
 
 
@@ -215,7 +217,8 @@ class Redaction:
         if self.reveal:
             return text
         name = path.rpartition(".")[2] if key is None else key
-        return self.hide(path, text) if secret or name in TEXTS or (text and secret_key(name)) else readable(text)
+        hidden = secret or name in TEXTS or (name and text and secret_key(name))
+        return self.hide(path, text) if hidden else readable(text)
 
     def words(self, path: str, words: list[str], *, secret: bool = False) -> list[str]:
         """The words of a command."""
