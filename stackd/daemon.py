@@ -18,6 +18,7 @@ from pathlib import Path
 
 from stackd.api.listening import Listener, inherited, listen
 from stackd.api.server import Server
+from stackd.compose.redact import Redaction
 from stackd.config import Config, default_file, parse, with_options
 from stackd.engine.base import Engine
 from stackd.engine.docker import DockerEngine
@@ -31,6 +32,7 @@ from stackd.runtime.commands import Commands, Parts
 from stackd.runtime.crashes import Crashes
 from stackd.runtime.database import Bounds
 from stackd.runtime.descriptors import raise_open_files
+from stackd.runtime.digest_key import digest_key
 from stackd.runtime.handing import hand_over
 from stackd.runtime.history import History
 from stackd.runtime.host import HostWatch
@@ -218,7 +220,8 @@ def _address(config: Config) -> Address:
 def _source_options(config: Config) -> SourceOptions:
     env = {name: os.environ[name] for name in config.pass_env if name in os.environ}
     default = config.supervision.policy()
-    settings = SourceSettings(config.stacks, env, config.env_files, default, config.limits.replicas)
+    redaction = Redaction(digest_key(config.state_dir))
+    settings = SourceSettings(config.stacks, env, config.env_files, default, config.limits.replicas, redaction)
     return SourceOptions(settings, config.watch, config.freeze)
 
 

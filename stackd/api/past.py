@@ -150,7 +150,14 @@ class AdoptablesView(TypedDict):
     projects: list[AdoptableView]
 
 
-class DiffQuery(Accepted):
+class WhyQuery(Accepted):
+    """How much to tell."""
+
+    values: bool = False
+    """Show the values that an edit changed, from the revisions that are kept: only to the daemon's own user or root."""
+
+
+class DiffQuery(WhyQuery):
     """What to compare with."""
 
     against: int | None = Field(default=None, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from stackd.api.past import (
     RevisionsView,
     RevisionView,
     WholeRevisionView,
+    WhyQuery,
     adoptable_view,
     bundle_view,
     crash_view,
@@ -28,11 +30,22 @@ from stackd.errors import RequestError
 from stackd.model.ids import ServiceName
 from stackd.model.record import Applied, Crash
 
+ROOT = 0
+
 
 async def why(call: Call) -> web.StreamResponse:
     """Why a service is as it is."""
-    answer = call.control.why(find_stack(call).name, find_service(call).name)
+    stack, service = find_stack(call).name, find_service(call).name
+    values = _values_for(call, call.query(WhyQuery))
+    answer = await call.control.why_with_values(stack, service) if values else call.control.why(stack, service)
     return reply(call.request, why_view(answer), retell.why_lines)
+
+
+def _values_for(call: Call, query: WhyQuery) -> bool:
+    """Whether values are asked for; else than by the daemon's own user or root: 403."""
+    if query.values and call.peer.uid not in (ROOT, os.geteuid()):
+        raise RequestError(403, "values_not_permitted", "values are shown to the daemon's own user and to root only")
+    return query.values
 
 
 async def crashes_of_stack(call: Call) -> web.StreamResponse:
@@ -103,7 +116,7 @@ def _numbered(call: Call) -> tuple[Applied, RevisionView]:
 
 
 async def revision(call: Call) -> web.StreamResponse:
-    """One revision with its resolved definition, in which secrets are redacted."""
+    """One revision with its resolved definition; values are hidden."""
     applied, view = _numbered(call)
     whole = WholeRevisionView(**view, resolved=applied.resolved)
     return reply(call.request, whole, lambda shown: shown["resolved"].splitlines())
@@ -112,8 +125,9 @@ async def revision(call: Call) -> web.StreamResponse:
 async def diff(call: Call) -> web.StreamResponse:
     """What a revision changed against the one before, or another."""
     applied, _ = _numbered(call)
-    against = call.query(DiffQuery).against
-    lines = await call.control.diff(applied.stack, applied.number, against)
+    query = call.query(DiffQuery)
+    against = query.against
+    lines = await call.control.diff(applied.stack, applied.number, against, values=_values_for(call, query))
     view = DiffView(stack=applied.stack, number=applied.number, against=against, lines=list(lines))
     return reply(call.request, view, retell.diff_lines)
 

@@ -147,7 +147,7 @@ TABLE: tuple[Route, ...] = (
         "A stack: put an earlier revision in force, pinned until the next edit or `up`",
     ),
     _get(f"{STACK}/revisions", past.RevisionsView, recall.revisions, "The applied revisions, newest first"),
-    _get(f"{STACK}/revisions/{{number}}", past.WholeRevisionView, recall.revision, "One revision, secrets redacted"),
+    _get(f"{STACK}/revisions/{{number}}", past.WholeRevisionView, recall.revision, "One revision, values hidden"),
     _get(
         f"{STACK}/revisions/{{number}}/diff",
         past.DiffView,
@@ -160,7 +160,7 @@ TABLE: tuple[Route, ...] = (
     _get(f"{STACK}/wait", schemas.StackView, writes.wait_for, "A stack, once it is as asked", schemas.ConditionQuery),
     _get(f"{STACK}/logs", schemas.LogView, streams.logs, "Log lines by service", schemas.LogsQuery),
     _get(SERVICE, schemas.ServiceView, reads.service, "One service"),
-    _get(f"{SERVICE}/why", past.WhyView, recall.why, "Why a service is as it is"),
+    _get(f"{SERVICE}/why", past.WhyView, recall.why, "Why a service is as it is", past.WhyQuery),
     _get(f"{SERVICE}/crashes", past.CrashesView, recall.crashes_of_service, "The crashes of a service, newest first"),
     _get(f"{SERVICE}/crashes/{{crash}}", past.BundleView, recall.crash, "One crash with its evidence"),
     *(_service_verb(verb) for verb in SERVICE_VERBS),

@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING
 
 from stackd.api.table import Paint, plain
 from stackd.api.text import diagnostic_lines
+from stackd.compose.redact import readable, secret_key
 
 if TYPE_CHECKING:
     from stackd.api.schemas import DiagnosticView
 
-_SECRET = re.compile(
-    r"""(?:pass|secret|token|key|credential|dsn)[\w.-]*["']?\s*[:=]\s*(?!\$\{?[A-Za-z_]\w*\}?["']?\s*$)[^\s\[]"""
-    r"|://[^/\s@]+@",
-    re.IGNORECASE,
-)
+_GIVEN = re.compile(r"""([\w.-]+)["']?\s*[:=]\s*(?!\$\{?[A-Za-z_]\w*\}?["']?\s*$)[^\s\[{]""")
 _MOST = 1 << 20
 _SHORT = 6
 """A value of `.env` with fewer characters (`true`, `8080`) is no secret that a line could give away."""
@@ -45,7 +42,8 @@ def text_of(found: DiagnosticView, data: bytes, env: bytes = b"") -> str:
     except UnicodeDecodeError:
         return ""
     line = lines[found["line"] - 1] if found["line"] <= len(lines) else ""
-    if _SECRET.search(line) or any(value in line for value in _values(env)):
+    secret = readable(line) != line or any(secret_key(found[1]) for found in _GIVEN.finditer(line))
+    if secret or any(value in line for value in _values(env)):
         return ""
     return line
 

@@ -30,12 +30,18 @@ if TYPE_CHECKING:
 service_argument = click.argument("service", required=False, shell_complete=complete_service)
 
 
+values_option = click.option(
+    "--values", is_flag=True, help="Show values that are hidden otherwise, from the revisions that are kept."
+)
+
+
 @click.command("why")
 @stack_argument
 @service_argument
+@values_option
 @as_json
 @refusals_end_it
-def why_command(stack: str, service: str | None, as_json: bool) -> None:
+def why_command(stack: str, service: str | None, values: bool, as_json: bool) -> None:
     """Say why SERVICE of STACK is as it is: what led to it, with times and places in files, and what comes next.
 
     Without SERVICE: what was asked of the stack as a whole and what ends that, else a line for each service. STACK may
@@ -46,6 +52,7 @@ def why_command(stack: str, service: str | None, as_json: bool) -> None:
       stackd why blog web
       stackd why web
       stackd why blog
+      stackd why blog web --values
     """
     daemon = client()
     stack, service = stack_and_service(daemon, stack, service)
@@ -53,18 +60,19 @@ def why_command(stack: str, service: str | None, as_json: bool) -> None:
         whole = daemon.stack(stack)
         names = [entry["name"] for entry in whole["services"]]
         if len(names) != 1 or any(entry["service"] is None for entry in whole["overrides"]):
-            _why_stack(whole, [_why(daemon, stack, name) for name in names], as_json=as_json)
+            _why_stack(whole, [_why(daemon, stack, name, values) for name in names], as_json=as_json)
             return
         service = names[0]
-    view = _why(daemon, stack, service)
+    view = _why(daemon, stack, service, values)
     if as_json:
         out_json(view)
     else:
         out(retell.why_lines(view, paint_for(sys.stdout)))
 
 
-def _why(daemon: Client, stack: str, service: str) -> WhyView:
-    return cast("WhyView", daemon.get(f"{_service_path(stack, service)}/why"))
+def _why(daemon: Client, stack: str, service: str, values: bool) -> WhyView:
+    query = {"values": 1} if values else None
+    return cast("WhyView", daemon.get(f"{_service_path(stack, service)}/why", query))
 
 
 def _why_stack(stack: StackView, services: list[WhyView], *, as_json: bool) -> None:
@@ -137,9 +145,10 @@ def _bundle(daemon: Client, stack: str, listed: CrashesView, crash: str | None) 
     "--diff", "number", type=click.IntRange(1), metavar="N", help="What revision N changed in the definition."
 )
 @click.option("--against", type=click.IntRange(1), metavar="M", help="With --diff: compare with M, not the one before.")
+@values_option
 @as_json
 @refusals_end_it
-def history_command(stack: str, number: int | None, against: int | None, as_json: bool) -> None:
+def history_command(stack: str, number: int | None, against: int | None, values: bool, as_json: bool) -> None:
     """List the revisions of STACK that were wholly applied, and what each changed. What happened: stackd events.
 
     \b
@@ -147,14 +156,15 @@ def history_command(stack: str, number: int | None, against: int | None, as_json
       stackd history blog
       stackd history blog --diff 12
       stackd history blog --diff 12 --against 9
+      stackd history blog --diff 12 --values
     """
-    if against is not None and number is None:
-        raise click.UsageError("--against needs --diff")
+    if number is None and (against is not None or values):
+        raise click.UsageError("--against needs --diff" if against is not None else "--values needs --diff")
     daemon = client()
     path = f"{stack_path(stack)}/revisions"
     if number is not None:
-        query = {"against": against} if against is not None else None
-        diff = cast("DiffView", daemon.get(f"{path}/{number}/diff", query))
+        query = {**({"against": against} if against is not None else {}), **({"values": 1} if values else {})}
+        diff = cast("DiffView", daemon.get(f"{path}/{number}/diff", query or None))
         if as_json:
             out_json(diff)
         else:

@@ -2,18 +2,16 @@
 
 Law: a message and its hint name keys, never a value of the environment, of labels, build arguments, driver options,
 sysctls and their like: a finding goes to the log, to events and to the API. Pure functions of a path or a text.
-What this module does NOT do: decide what plans, events and revisions show.
+What this module does NOT do: decide what plans, events and revisions show (`redact` does, and names the tables).
 """
 
 from __future__ import annotations
 
 import re
 
-REDACTED = "***"
-_KEYS = frozenset(
-    ("environment", "labels", "annotations", "args", "driver_opts", "sysctls", "options", "log_opt",
-     "content", "env_file", "label_file", "dockerfile_inline")
-)  # fmt: skip
+from stackd.compose.redact import REDACTED, TABLES, TEXTS
+
+_KEYS = TABLES | TEXTS | {"env_file", "label_file", "log_opt"}
 _NAMED = frozenset(("services", "networks", "volumes", "secrets", "configs", "models"))
 _ASSIGNED = re.compile(r"([A-Za-z_][\w.-]*)=.", re.DOTALL)
 

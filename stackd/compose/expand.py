@@ -10,7 +10,8 @@ import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from stackd.compose.report import REDACTED, Report, quote
+from stackd.compose.redact import REDACTED
+from stackd.compose.report import Report, quote
 from stackd.compose.scalars import go_text
 from stackd.compose.short import NoPort, ShortPort, ShortVolume, parse_device, parse_port, parse_volume
 from stackd.compose.tree import Map, Node, Path, Plain, Scalar, Seq, any_secret

@@ -1,6 +1,7 @@
 """An edit explained: which fields of a service changed, from what, to what, and where that is written.
 
-Law: secrets show as changed, never as values; the place is in the new file, or in the old one for what is gone.
+Law: a hidden value is a digest or only `changed` (`redact`); the place is in the new file, or in the old one for what
+is gone.
 What this module does NOT do: decide whether a change matters.
 """
 
@@ -8,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackd.compose.report import REDACTED
+from stackd.compose.redact import HIDDEN, is_hidden
 from stackd.errors import Span
 from stackd.model.plan import FieldChange
 from stackd.model.spec import ServiceSpec
 
-_UNTOLD = frozenset(("hashes", "canonical", "span", "spans", "values", "env_secrets", "name", "content"))
+_UNTOLD = frozenset(("hashes", "canonical", "span", "spans", "values", "name", "content"))
 _NAMES = {"mounts": "volumes", "stop_grace_period": "stop_grace_period"}
 
 
@@ -26,7 +27,7 @@ def changed_fields(old: ServiceSpec, new: ServiceSpec) -> tuple[FieldChange, ...
             found[path] = FieldChange(path, before, after, _span(path, old, new))
     for path in _hidden(old, new):
         if path not in found:
-            shown = new.values.get(path, REDACTED)
+            shown = new.values.get(path, f"{HIDDEN})")
             found[path] = FieldChange(path, shown, shown, _span(path, old, new))
     return tuple(found.values())
 
@@ -47,5 +48,5 @@ def _hidden(old: ServiceSpec, new: ServiceSpec) -> list[str]:
         below = [path for path in new.values if path == name or path.startswith(f"{name}.")]
         if any(old.values.get(path) != new.values.get(path) for path in below):
             continue
-        paths += [path for path in below if REDACTED in new.values[path] and old.values.get(path) == new.values[path]]
+        paths += [path for path in below if is_hidden(new.values[path]) and old.values.get(path) == new.values[path]]
     return paths

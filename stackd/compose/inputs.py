@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackd.compose.redact import Redaction
 from stackd.model.spec import RestartPolicy
 
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml", "fig.yml")
@@ -30,9 +31,9 @@ class StackInputs:
     to enable; `default_restart` the policy of a service that says nothing. `shell`: `env` is a person's own, as docker
     compose sees it, so an unset variable only warns, wherever it stands. `explicit`: the files were named by a person,
     so COMPOSE_FILE does not count. `name`: the project's, before any that a file gives; `services` the only ones
-    wanted, with what they need; `replicas` the containers that services with more than one may have together; the last
-    seven leave a step out when false, for display only: not `decoded` is the tree as it is written, of which no project
-    is made, not `checked` one that may hold anything.
+    wanted, with what they need; `replicas` the containers that services with more than one may have together;
+    `redaction`: how values are shown; the last seven leave a step out when false, for display only: not `decoded` is
+    the tree as it is written, of which no project is made, not `checked` one that may hold anything.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class StackInputs:
     name: str = ""
     services: tuple[str, ...] = ()
     replicas: int = REPLICAS
+    redaction: Redaction = Redaction()
     interpolate: bool = True
     decoded: bool = True
     checked: bool = True

@@ -1,4 +1,4 @@
-"""The extension `x-stackd` of a service: its knobs, what each may be, and the JSON schema of it all.
+"""The extension `x-stackd` of a service or file: its knobs, what each may be, and the JSON schema of it all.
 
 Law: one table. What the loader takes and what `docs/x-stackd.schema.json` says come from it, so they cannot differ.
 A mistake is reported with its place and leaves the value that stood before. What this module does NOT do: say what
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stackd.compose.redact import Redaction
 from stackd.compose.report import Report, nearest, quote
 from stackd.compose.scalars import go_text
 from stackd.compose.tree import Map, Node, Path, Scalar, Seq
@@ -84,6 +85,44 @@ UNHEALTHY: Mapping[str, Knob] = {
     "limit": Knob("unhealthy_limit", Kind.COUNT, "At most so many restarts for bad health within the window.", least=1),
     "window": _duration("unhealthy_window", "The window that `limit` counts in."),
 }
+
+
+KEYS = ("restart", "show")
+"""What stands under `x-stackd` of a service; of a file as a whole only `show`."""
+SHOW = "Names of variables, labels, build args and options whose values may be shown in the log, events and history."
+
+
+def extension(owner: Map, path: Path, report: Report) -> Map | None:
+    """What stands under `x-stackd` of a service, or of a file (`path` is empty); what is none is reported."""
+    node, where = owner.get("x-stackd"), (*path, "x-stackd")
+    if node is None or (isinstance(node, Scalar) and node.value is None):
+        return None
+    if not isinstance(node, Map):
+        report.refused("bad-type", f'"x-stackd" wants a mapping, found {quote(node)}', node.span, where)
+        return None
+    keys = KEYS if path else ("show",)
+    for key in node.entries:
+        if key not in keys:
+            hint = nearest(key, keys) or ("it stands under x-stackd of a service" if key in KEYS else "")
+            tell = report.refused if path else report.warning  # of a file it may hold what anchors are made of
+            tell("unknown-key", f'"x-stackd" has no key "{key}"', node.key_span(key), (*where, key), hint)
+    return node
+
+
+def showing(owner: Map, path: Path, redaction: Redaction, report: Report) -> Redaction:
+    """`redaction` with the keys that `x-stackd: show:` of a service or file names."""
+    node = owner.get("x-stackd")
+    if not path:
+        node = extension(owner, path, report)
+    show = node.get("show") if isinstance(node, Map) else None
+    if show is None:
+        return redaction
+    names = [one.value for one in show.items if isinstance(one, Scalar)] if isinstance(show, Seq) else []
+    texts = [name for name in names if isinstance(name, str) and name]
+    if not isinstance(show, Seq) or len(texts) != len(show.items):
+        message = '"show" wants a list of names, like [POSTGRES_DB, APP_MODE]'
+        report.refused("bad-value", message, show.span, (*path, "x-stackd", "show"))
+    return redaction.showing(texts)
 
 
 def with_knobs(policy: RestartPolicy, knobs: Map, path: Path, report: Report) -> RestartPolicy:
@@ -170,10 +209,12 @@ def schema() -> Json:
         "description": "What a failing health check leads to.",
         "oneOf": [health, {"type": "object", "properties": inner, "additionalProperties": False}],
     }
+    show: Json = {"description": SHOW, "type": "array", "items": {"type": "string", "minLength": 1}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "x-stackd",
-        "description": "The extension x-stackd of a service in a Compose file, as stackd reads it.",
+        "description": "The extension x-stackd of a service in a Compose file, as stackd reads it. What stands under "
+        "x-stackd at the top level of a file is below $defs: file.",
         "type": ["object", "null"],
         "properties": {
             "restart": {
@@ -181,9 +222,11 @@ def schema() -> Json:
                 "type": "object",
                 "properties": restart,
                 "additionalProperties": False,
-            }
+            },
+            "show": show,
         },
         "additionalProperties": False,
+        "$defs": {"file": {"type": ["object", "null"], "properties": {"show": show}, "additionalProperties": False}},
     }
 
 

@@ -23,7 +23,9 @@ from stackd.compose.environment import Reader, resolve_environment
 from stackd.compose.extensions import fold
 from stackd.compose.files import file_mounts
 from stackd.compose.hash import shown_binds
+from stackd.compose.hidden import hidden_values
 from stackd.compose.inputs import StackInputs, choose, stack_inputs
+from stackd.compose.knobs import showing
 from stackd.compose.labels import resolve_labels
 from stackd.compose.normalise import items, look_up, normalise, resolve_listed, services, spell_out, text
 from stackd.compose.refusals import refusals
@@ -323,7 +325,7 @@ def _left_out(state: _Load, root: Map) -> frozenset[str]:
 
 def _specs(state: _Load, root: Map, left_out: frozenset[str]) -> Project:
     """The typed project of a checked tree."""
-    one_shots = _one_shots(root)
+    one_shots, redaction = _one_shots(root), showing(root, (), state.inputs.redaction, state.report)
     specs: dict[ServiceName, ServiceSpec] = {}
     for name, service in services(root):
         if name in left_out:
@@ -335,8 +337,8 @@ def _specs(state: _Load, root: Map, left_out: frozenset[str]) -> Project:
         if state.report.failed:
             continue
         mounted = file_mounts(root, service, state.reader)
-        unsupported = not_carried_out(root, service)
-        source = Source(state.name, name, service, values, policy, mounted, unsupported)
+        unsupported, own = not_carried_out(root, service), showing(service, path, redaction, state.report)
+        source = Source(state.name, name, service, values, policy, mounted, unsupported, own)
         specs[ServiceName(name)] = service_spec(source, state.report)
     resources = _resources(root, state.report)
     return Project(
@@ -348,6 +350,8 @@ def _specs(state: _Load, root: Map, left_out: frozenset[str]) -> Project:
         volumes={key: volume_spec(key, values, span) for key, values, span in _table(root, resources, "volumes")},
         inactive=frozenset(map(ServiceName, left_out)),
         digest=_digest(state.reader.asked),
+        hidden=hidden_values(root, redaction, state.variables.hidden),
+        show=redaction.show,
     )
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from stackd.compose.report import Report, printable
+from stackd.compose.redact import readable
+from stackd.compose.report import Report
 from stackd.compose.tree import Path, Scalar
 
 _GIT = re.compile(r"(?:https?|git|ssh)://|git@[\w.-]+:|github\.com/")
@@ -21,6 +22,6 @@ def is_remote(path: str) -> bool:
 def refuse(node: Scalar, path: Path, report: Report) -> None:
     """Say that it is not fetched."""
     what = "an OCI artifact" if str(node.value).startswith("oci://") else "a git repository"
-    shown = "it" if node.secret else f'"{printable(str(node.value))}"'
+    shown = "it" if node.secret else f'"{readable(str(node.value))}"'
     message = f"{shown} is {what}; stackd reads only files of this machine"
     report.error("remote-file", message, node.span, path, "fetch it beside this file, and name the copy")

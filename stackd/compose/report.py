@@ -7,43 +7,16 @@ What this module does NOT do: decide whether a project may come into force (an e
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path as File
 
-from stackd.compose.confidential import REDACTED as REDACTED
 from stackd.compose.confidential import assigned, hides, key_shown
+from stackd.compose.redact import REDACTED as REDACTED
+from stackd.compose.redact import readable
 from stackd.compose.tree import Node, Path, Scalar, any_secret, kind
 from stackd.errors import Diagnostic, Severity, Span
 from stackd.values import shortened
-
-_SECRET_KEY = re.compile(r"pass|secret|token|key|credential|dsn", re.IGNORECASE)
-_WORD = r"[\w.-]*(?:pass|secret|token|key|credential|dsn)[\w.-]*"
-_FLAG = re.compile(rf"--?{_WORD}", re.IGNORECASE)
-_VALUE = r"""('[^']*'|"[^"]*"|[^\s'"]+)"""
-_ARGUMENT = re.compile(rf"""((?:^|(?<=[\s'"]))(?:--?{_WORD}(?:=|\s+)|{_WORD}=)){_VALUE}""", re.IGNORECASE)
-_USERINFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@:]*(?::[^/\s@]*)?@")
-
-
-def secret_key(name: str) -> bool:
-    """True when a variable of this name holds a secret."""
-    return _SECRET_KEY.search(name) is not None
-
-
-def printable(text: str) -> str:
-    """`text` without the user name and password of any URL in it."""
-    return _USERINFO.sub(rf"\1{REDACTED}@", text) if "://" in text else text
-
-
-def printable_words(words: Iterable[str]) -> list[str]:
-    """A command's words without what its secret-looking flags and assignments are given."""
-    shown: list[str] = []
-    flagged = False
-    for word in words:
-        shown.append(REDACTED if flagged and not word.startswith("-") else _ARGUMENT.sub(rf"\1{REDACTED}", word))
-        flagged = _FLAG.fullmatch(word) is not None
-    return shown
 
 
 def visible(text: str) -> str:
@@ -61,7 +34,7 @@ def quote(node: Node, path: Path = ()) -> str:
         if isinstance(node.value, str) and (name := assigned(node.value)):
             return f'"{name}={REDACTED}"'
         if isinstance(node.value, str):
-            text = printable(node.value)
+            text = readable(node.value)
             return f'"{text if len(text) <= 60 else text[:57] + "..."}"'
         return "nothing" if node.value is None else str(node.value).lower()
     return kind(node)

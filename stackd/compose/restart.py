@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from stackd.compose.knobs import seconds, with_knobs
+from stackd.compose.knobs import extension, seconds, with_knobs
 from stackd.compose.normalise import text
 from stackd.compose.report import Report, nearest, quote
-from stackd.compose.tree import Map, Node, Path, Scalar
+from stackd.compose.tree import Map, Path, Scalar
 from stackd.model.spec import RestartCondition, RestartPolicy
 
 _RESTART = {
@@ -44,26 +44,13 @@ class Asked:
 def restart_policy(service: Map, asked: Asked, path: Path, report: Report) -> RestartPolicy:
     """The policy of a service; mistakes are reported and leave the default."""
     policy = _declared(service, asked, path, report)
-    knobs = _extension(service.get("x-stackd"), (*path, "x-stackd"), report)
+    own = extension(service, path, report)
+    knobs = own.get("restart") if own is not None else None
     if isinstance(knobs, Map):
         return with_knobs(policy, knobs, (*path, "x-stackd", "restart"), report)
     if knobs is not None:
         report.refused("bad-type", f'"restart" wants a mapping of knobs, found {quote(knobs)}', knobs.span, path)
     return policy
-
-
-def _extension(node: Node | None, path: Path, report: Report) -> Node | None:
-    """The knobs below `x-stackd`; what else stands there would have no effect."""
-    if node is None or (isinstance(node, Scalar) and node.value is None):
-        return None
-    if not isinstance(node, Map):
-        report.refused("bad-type", f'"x-stackd" wants a mapping, found {quote(node)}', node.span, path)
-        return None
-    for key in node.entries:
-        if key != "restart":
-            hint = nearest(key, ("restart",))
-            report.refused("unknown-key", f'"x-stackd" has no key "{key}"', node.key_span(key), (*path, key), hint)
-    return node.get("restart")
 
 
 def _declared(service: Map, asked: Asked, path: Path, report: Report) -> RestartPolicy:

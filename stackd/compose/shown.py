@@ -1,66 +1,103 @@
-"""The canonical project without its secrets: what the API shows of an applied revision.
+"""The canonical project as the API shows it of an applied revision: what `redact` hides is a digest.
 
-Law: nothing is shown that an explained edit would not show (`describe`): what a secret key or flag holds, what `.env`
-contributed to, the user part of URLs; nor the content of inline configs, nor extension fields.
-What this module does NOT do: make the canonical form (`load.canonical`), or print it (`canonical.as_yaml`).
+Law: nothing is shown that an explained edit would not show (`describe`); nor any extension field, nor a word that the
+definition's own `hidden` values hold.
+What this module does NOT do: make the canonical form (`load.canonical`), decide (`redact`) or print.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackd.compose.report import REDACTED, printable, printable_words, secret_key
+from stackd.compose.redact import HIDDEN, TABLES, Redaction, is_hidden, scrub
 from stackd.compose.tree import Json
 from stackd.model.ids import ServiceName
 from stackd.model.spec import Project, ServiceSpec
 
 _WORDS = ("command", "entrypoint", "test")
-_CONTENT = ("content", "environment")
 
 
-def redacted(values: Mapping[str, Json], project: Project) -> dict[str, Json]:
-    """The canonical `values` of `project` with every secret as `***`."""
+def redacted(values: Mapping[str, Json], project: Project, redaction: Redaction) -> dict[str, Json]:
+    """The canonical `values` of `project`, which was loaded with the same `redaction`."""
     return {
-        key: _services(value, project) if key == "services" else _plain(value, key)
+        key: _services(value, project, redaction) if key == "services" else _Walk(redaction, project).shown(value, key)
         for key, value in values.items()
         if not key.startswith("x-")
     }
 
 
-def _services(value: Json, project: Project) -> Json:
-    if not isinstance(value, dict):
-        return value
-    return {name: _service(fields, project.services.get(ServiceName(name))) for name, fields in value.items()}
+def _services(value: Json, project: Project, redaction: Redaction) -> Json:
+    found = value.items() if isinstance(value, dict) else ()
+    return {name: _service(fields, project, ServiceName(name), redaction) for name, fields in found}
 
 
-def _service(value: Json, spec: ServiceSpec | None) -> Json:
+def _service(value: Json, project: Project, name: ServiceName, redaction: Redaction) -> Json:
+    spec = project.services.get(name)
     if not isinstance(value, dict) or spec is None:
-        return REDACTED
-    secret = {path for path, shown in spec.values.items() if REDACTED in shown.split(", ")}
-    secret |= {f"environment.{name}" for name in spec.env_secrets}
-    return {key: _field(item, key, secret) for key, item in value.items() if not key.startswith("x-")}
+        return f"{HIDDEN})"
+    walk = _Walk(redaction, project, spec)
+    return {key: walk.shown(item, key) for key, item in value.items() if not key.startswith("x-")}
 
 
-def _field(value: Json, path: str, secret: set[str]) -> Json:
-    """One field of a service; `secret` are the paths that are never shown as they are."""
-    key = path.rpartition(".")[2]
-    match value:
-        case dict():
-            return {name: _field(item, f"{path}.{name}", secret) for name, item in value.items()}
-        case list() if key in _WORDS:
-            return [REDACTED] if path in secret else [*printable_words(map(str, value))]
-        case list():
-            return [_field(item, f"{path}.{_named(path, item, at)}", secret) for at, item in enumerate(value)]
-        case None:
-            return None
-        case _ if key in _WORDS and isinstance(value, str):
-            return REDACTED if path in secret else " ".join(printable_words([value]))
-        case _ if secret_key(key) or _is_secret(path, secret):
-            return REDACTED
-        case str():
-            return printable(value)
-        case _:
-            return value
+class _Walk:
+    """One walk down a service, or a resource of the project. Paths are those of `describe`."""
+
+    def __init__(self, redaction: Redaction, project: Project, spec: ServiceSpec | None = None) -> None:
+        self._redaction = redaction.showing(project.show)
+        self._hidden = frozenset[str]() if redaction.reveal else project.hidden
+        self._known: Mapping[str, str] = spec.values if spec is not None else {}
+
+    def shown(self, value: Json, path: str) -> Json:
+        """What stands for `value` of `path`."""
+        key = path.rpartition(".")[2]
+        known = self._known.get(path)
+        match value:
+            case None:
+                return None
+            case dict() if key in TABLES:
+                return {name: self._entry(item, path, name) for name, item in value.items()}
+            case dict():
+                below = ((name, item) for name, item in value.items() if not name.startswith("x-"))
+                return {name: self.shown(item, f"{path}.{name}") for name, item in below}
+            case list() | str() if key in _WORDS:
+                return self._words(value, path)
+            case list():
+                return [self.shown(item, f"{path}.{_named(path, item, at)}") for at, item in enumerate(value)]
+            case _ if known is not None and known.startswith(HIDDEN):
+                return known
+            case _ if self._is_inside(path):
+                return self._redaction.hide(path, str(value))
+            case str():
+                return self._redaction.text(path, scrub(value, self._hidden))
+            case _:
+                return value
+
+    def _entry(self, value: Json, path: str, name: str) -> Json:
+        """The value of `name` in a table of free names."""
+        where = f"{path}.{name}"
+        match value:
+            case None:
+                return None
+            case list():
+                return [self._entry(item, path, name) for item in value]
+            case dict():
+                return {key: self._entry(item, where, key) for key, item in value.items()}
+            case _:
+                shown = self._redaction.entry(path.rpartition(".")[2], name, _text(value), path=where)
+                known = self._known.get(where, shown)
+                return known if known.startswith(HIDDEN) else value
+
+    def _words(self, value: list[Json] | str, path: str) -> Json:
+        known = self._known.get(path, "")
+        listed = list(map(_text, value)) if isinstance(value, list) else [value]
+        words = [known] if known.startswith(HIDDEN) else self._redaction.words(path, listed)
+        return words[0] if isinstance(value, str) else [*words]
+
+    def _is_inside(self, path: str) -> bool:
+        """Whether a path lies in a record (a port, a mount) that is hidden as a whole."""
+        parts = path.split(".")
+        above = (".".join(parts[:end]) for end in range(1, len(parts)))
+        return any(is_hidden(self._known.get(one, "")) for one in above)
 
 
 def _named(path: str, item: Json, at: int) -> str:
@@ -70,20 +107,5 @@ def _named(path: str, item: Json, at: int) -> str:
     return str(at)
 
 
-def _is_secret(path: str, secret: set[str]) -> bool:
-    """Whether a path, or what it lies in, is never shown."""
-    parts = path.split(".")
-    return any(".".join(parts[: end + 1]) in secret for end in range(1, len(parts))) or path in secret
-
-
-def _plain(value: Json, key: str) -> Json:
-    """Anything outside of services: networks, volumes, secrets, configs."""
-    match value:
-        case dict():
-            return {name: _plain(item, name) for name, item in value.items() if not name.startswith("x-")}
-        case list():
-            return [_plain(item, key) for item in value]
-        case str():
-            return REDACTED if key in _CONTENT or secret_key(key) else printable(value)
-        case _:
-            return value
+def _text(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

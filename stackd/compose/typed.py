@@ -13,6 +13,7 @@ from stackd.compose.describe import describe
 from stackd.compose.files import FileMounts
 from stackd.compose.normalise import IMPLICIT
 from stackd.compose.pick import Obj, flag, maybe, maybe_strings, number, objects, seconds, strings, sub, texts, txt
+from stackd.compose.redact import Redaction
 from stackd.compose.report import Report
 from stackd.compose.tree import Json, Map, Scalar
 from stackd.errors import Span
@@ -49,12 +50,13 @@ class Source:
     restart: RestartPolicy
     files: FileMounts
     unsupported: tuple[str, ...] = ()
+    redaction: Redaction = Redaction()
 
 
 def service_spec(source: Source, report: Report) -> ServiceSpec:
     """The service, typed."""
     values = source.values
-    told = describe(source.tree)
+    told = describe(source.tree, source.redaction)
     texts_to_hash = config_hash.dialects(values)
     tmpfs = dict(entry.partition(":")[::2] for entry in strings(values, "tmpfs"))
     return ServiceSpec(
@@ -99,7 +101,6 @@ def service_spec(source: Source, report: Report) -> ServiceSpec:
         span=source.tree.span,
         spans=told.spans,
         values=told.values,
-        env_secrets=frozenset(told.secrets),
     )
 
 

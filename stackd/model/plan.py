@@ -43,7 +43,8 @@ class Why(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One edited field: its path in the service, printable values before and after (None = absent), its place."""
+    """One edited field: its path in the service, printable values before and after (None = absent; equal ones =
+    what differs is hidden), its place."""
 
     field: str
     before: str | None
@@ -52,6 +53,9 @@ class FieldChange:
 
     def __str__(self) -> str:
         where = f" ({self.span})" if self.span else ""
+        if self.before == self.after:
+            what = "" if self.after is None or self.after.startswith("(hidden") else f", a hidden part of {self.after}"
+            return f"{self.field}: changed{what}{where}"
         before, after = (value if value is not None else "absent" for value in (self.before, self.after))
         return f"{self.field}: {before} -> {after}{where}"
 

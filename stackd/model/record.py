@@ -15,6 +15,11 @@ from stackd.model.observed import HealthProbe
 from stackd.model.plan import FieldChange
 from stackd.model.view import ServiceState
 
+RULE = 1
+"""The rule by which values are hidden in what is recorded. Records of an earlier rule may hold values: what was edited
+is taken out of them when they are read."""
+EARLIER = "what was edited is not shown: an earlier stackd recorded it, which may have shown values"
+
 
 @dataclass(frozen=True, slots=True)
 class Crash:
@@ -56,6 +61,7 @@ class CrashBundle:
     changes: tuple[FieldChange, ...] = ()
     stable_at: float | None = None
     gaps: tuple[str, ...] = ()
+    rule: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class Applied:
     images: Mapping[ServiceName, AppliedImage] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
     failed: bool = False
+    rule: int = 0
 
 
 @dataclass(frozen=True, slots=True)

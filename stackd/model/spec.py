@@ -229,7 +229,7 @@ class ServiceSpec:
 
     `content` is "" or `v1:` + digest of the contents of configs and secrets. `spans` maps a field's path within the
     service (`environment.MODE`, `image`) to its place in the winning file, `values` to its printable, redacted value:
-    the two explain an edit and take no part in equality. `env_secrets` names environment keys never to be shown.
+    the two explain an edit and take no part in equality.
     `tmpfs` maps a path to its mount options; `unsupported` are the keys that are read and not carried out, sorted;
     `canonical` holds the texts behind `hashes` (they contain secrets), for a
     service whose hash depends on the ids of its parents' containers.
@@ -276,7 +276,6 @@ class ServiceSpec:
     span: Span | None = field(default=None, compare=False)
     spans: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)
     values: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    env_secrets: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash((self.name, self.hashes, self.content))
@@ -292,7 +291,8 @@ class Project:
     """One stack's definition in force: `services` the active ones in file order, `inactive` what profiles leave out.
 
     `working_dir` is the real folder; `config_files` are absolute, in merge order; `digest` changes with any text that
-    was read for it (the "edit" that releases an override).
+    was read for it (the "edit" that releases an override). `hidden` are the values that may stand in no message, `show`
+    the keys whose values may (`x-stackd: show:` of the file).
     """
 
     name: StackName
@@ -303,6 +303,8 @@ class Project:
     volumes: Mapping[str, VolumeSpec]
     inactive: frozenset[ServiceName] = frozenset()
     digest: str = ""
+    hidden: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    show: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ class View:
     its last operation was answered: an observation sent before that does not count. `fetched` are the pulls and builds
     done for a request (id, service); `changes` explains, by service, the last edit of its definition. `pin` is the
     revision that a PINNED override names, once it is read or found to be lost; `created` are the containers that this
-    life of the daemon made.
+    life of the daemon made; `hidden` are the values of its newest definitions that may stand in no message.
     """
 
     stack: StackName
@@ -194,6 +194,7 @@ class View:
     changes: Mapping[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
     pin: Pin | LostPin | None = None
     created: frozenset[ContainerId] = frozenset()
+    hidden: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def pinned(self) -> Pin | None:

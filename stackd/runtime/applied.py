@@ -23,7 +23,7 @@ from stackd.core.ownership import ours
 from stackd.errors import StateError
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.override import OverrideKind
-from stackd.model.record import Applied, AppliedImage
+from stackd.model.record import RULE, Applied, AppliedImage
 from stackd.model.spec import Project, RestartPolicy
 from stackd.model.view import Decision, Ledger, Now, Pin, Presence, ServiceLedger, ServiceState, View
 from stackd.runtime import rows
@@ -136,7 +136,7 @@ class AppliedRevisions:
         return Applied(
             stack=view.stack, number=number, at=self._clock().wall, digest=project.digest,
             generation=view.desired.generation, revision=text if len(text) <= MOST_TEXT else "", resolved="",
-            services=tuple(project.services), images=_images(view, project),
+            services=tuple(project.services), images=_images(view, project), rule=RULE,
         )  # fmt: skip
 
     async def _keep(self, stack: StackName) -> None:
@@ -216,7 +216,9 @@ def _read(applied: Applied, before: Applied | None, settings: SourceSettings) ->
     values, loaded = canonical(inputs_of(revision, settings), revision.read, settings.env)
     if values is None or loaded.project is None:
         return _Texts("", ())
-    return _Texts(as_yaml(redacted(values, loaded.project)), _edits(before, loaded.project, settings))
+    return _Texts(
+        as_yaml(redacted(values, loaded.project, settings.redaction)), _edits(before, loaded.project, settings)
+    )
 
 
 def _edits(before: Applied | None, now: Project, settings: SourceSettings) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from stackd.runtime.parts import Parts as Parts
 from stackd.runtime.past import Past, refuse_released
 from stackd.runtime.starting import Starting
 from stackd.runtime.taking import Taking
+from stackd.runtime.values import Values
 from stackd.source.source import ELSEWHERE, GONE
 
 STOPPED = OverrideKind.STOPPED
@@ -53,7 +54,7 @@ class Commands:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._past = Past(parts, partial(pin, settings=parts.source.settings))
+        self._past = Past(parts, partial(pin, settings=parts.source.settings), Values(parts.source.settings))
         self._taking = Taking(parts)
         self._starting = Starting(parts)
 
@@ -241,9 +242,15 @@ class Commands:
         """See `Control.revisions`."""
         return self._past.revisions(stack)
 
-    async def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+    async def why_with_values(self, stack: StackName, service: ServiceName) -> WhyAnswer:
+        """See `Control.why_with_values`."""
+        return await self._past.why_with_values(stack, service)
+
+    async def diff(
+        self, stack: StackName, number: int, against: int | None, *, values: bool = False
+    ) -> tuple[str, ...]:
         """See `Control.diff`."""
-        return await self._past.diff(stack, number, against)
+        return await self._past.diff(stack, number, against, values=values)
 
     async def rollback(self, stack: StackName, number: int | None, by: str) -> Operation:
         """See `Control.rollback`."""

@@ -145,9 +145,15 @@ class Control(Protocol):
     def revisions(self, stack: StackName) -> tuple[Applied, ...]:
         """The applied revisions still kept, newest first."""
 
-    async def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
-        """A unified diff of the resolved definitions, secrets redacted; against the revision before, or `against`.
+    async def why_with_values(self, stack: StackName, service: ServiceName) -> WhyAnswer:
+        """As `why`; what the edits of kept revisions hide is shown, for whoever may read the files."""
 
+    async def diff(
+        self, stack: StackName, number: int, against: int | None, *, values: bool = False
+    ) -> tuple[str, ...]:
+        """A unified diff of the resolved definitions; against the revision before, or `against`.
+
+        Values are hidden as `compose.redact` says, unless `values` asks for them.
         RequestError 404 `no_such_revision`.
         """
 

@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from stackd.compose.redact import scrub
 from stackd.core.crashes import BadEnd, bad_ends
 from stackd.engine.base import Engine
 from stackd.errors import EngineError
 from stackd.model.ids import ServiceName, StackName
 from stackd.model.observed import HealthProbe, Incarnation, ObservedContainer
-from stackd.model.record import Applied, Crash, CrashBundle
+from stackd.model.record import RULE, Applied, Crash, CrashBundle
 from stackd.model.spec import Project
 from stackd.model.view import Decision, Now, View
 from stackd.runtime.history import History
@@ -124,9 +125,9 @@ class Crashes:
         crash = Crash(
             id=self._journal.next_crash(), at=box.finished_at or now.wall, stack=box.stack, service=box.service,
             container=box.id, name=box.name, started_at=box.started_at, exit_code=box.exit_code, signal=end.signal,
-            oom=end.oom, cause=end.cause, error=box.error,
+            oom=end.oom, cause=scrub(end.cause, view.hidden), error=scrub(box.error, view.hidden),
         )  # fmt: skip
-        bundle = CrashBundle(crash, box.image, box.image_id, box.config_hash, in_force(view, self._journal))
+        bundle = CrashBundle(crash, box.image, box.image_id, box.config_hash, in_force(view, self._journal), rule=RULE)
         service = self._services.setdefault((box.stack, box.service), _Service())
         full = len(service.taken) == MOST and now.mono - service.taken[0] < SPAN
         self._journal.save_crash(replace(bundle, gaps=(TOO_MANY if full else COLLECTING,)))

@@ -119,6 +119,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
                WHERE substr(whole.key, 1, 1) <> '['""",
         "DELETE FROM ledger WHERE substr(key, 1, 1) <> '['",
     ),
+    # Earlier versions told values by another rule. What happened stays known; what was edited, and the engine's own
+    # words, are not. (Crashes and applied revisions are compressed: `rows` takes it out of them as they are read.)
+    (
+        """UPDATE history SET body = json_object(
+               'message', substr(json_extract(body, '$.message'), 1, instr(json_extract(body, '$.message'), ': ') - 1)
+                          || ': (not kept: an earlier stackd may have written values here)',
+               'data', (SELECT json_group_array(json(value)) FROM json_each(body, '$.data')
+                        WHERE json_extract(value, '$[0]') NOT IN ('reason', 'detail')))
+           WHERE json_valid(body) AND instr(json_extract(body, '$.message'), ': ') > 0
+             AND (body LIKE '% -> %' OR type = 'operation.failed' OR type LIKE 'definition.%'
+                  OR type IN ('service.state', 'service.crash_looping'))""",
+        "UPDATE crashes SET summary = json_set(summary, '$.error', '') WHERE json_valid(summary)",
+    ),
 )
 """What each schema version adds to the one before; `PRAGMA user_version` counts them. Never edit one: append."""
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from stackd.compose.redact import scrub
 from stackd.engine.base import Engine, Progress
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.evidence import Condemned
@@ -97,14 +99,19 @@ class Jobs:
             store.ended(stack, op)
             raise
         except EngineError as error:
-            self._failed(stack, op, error)
+            self._failed(stack, op, EngineError(error.kind, self._scrubbed(stack, error.message), status=error.status))
         except Exception as error:  # the seam: a fault of ours fails one operation, never the daemon
-            log.exception("%s failed by a fault of stackd", type(op).__name__)
-            store.failed(stack, op, name.key, name.fingerprint, EngineError(EngineErrorKind.FAILED, repr(error)))
+            trace, text = (self._scrubbed(stack, one) for one in (traceback.format_exc(), repr(error)))
+            log.error("%s failed by a fault of stackd\n%s", type(op).__name__, trace)
+            store.failed(stack, op, name.key, name.fingerprint, EngineError(EngineErrorKind.FAILED, text))
         finally:
             self._jobs.pop((stack, op), None)
             image = isinstance(op, PullImage | BuildImage)
             self.tools.observer.look(stack, getattr(op, "container", None), images=image)
+
+    def _scrubbed(self, stack: StackName, text: str) -> str:
+        """A text that we did not write (the engine's, a builder's, a fault's) without the values of the definition."""
+        return scrub(text, self.tools.store.view(stack).hidden)
 
     async def _call(self, stack: StackName, op: Op) -> None:
         """Make the call, shielded unless it may be cut."""
@@ -140,7 +147,7 @@ class Jobs:
     def _note(self, stack: StackName, op: Op, told: Progress) -> None:
         job = self._jobs.get((stack, op))
         if job is not None:
-            job.progress = told
+            job.progress = replace(told, text=self._scrubbed(stack, told.text))
 
     def _succeeded(self, stack: StackName, op: Op) -> None:
         fetched = op.request if isinstance(op, PullImage | BuildImage) else None

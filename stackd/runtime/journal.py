@@ -324,7 +324,10 @@ class Journal:
         self._kept.add_crashes(one for one in crashes if self._kept.crash(one.id) is None)
         applied = self._each(of[Table.APPLIED], rows.APPLIED, rows.unpacked).values()
         for revision in sorted(applied, key=lambda one: one.number):
-            self._kept.add_applied(revision)
+            shown = rows.without_values(revision)
+            self._kept.add_applied(shown)
+            if shown is not revision:
+                self._put(Table.APPLIED, rows.applied_key(shown), rows.packed(shown))
         oldest = self._clock().wall - self._bounds.max_age
         known = {one.request.id for one in self._kept.operations()}
         for key, operation in self._each(of[Table.OPERATIONS], rows.OPERATION).items():

@@ -1,6 +1,6 @@
 """Logging: one line a record, with the stack and service it is about, in the form its reader wants.
 
-Law: standard library only; secrets are taken out of every line, and a line that is too long is cut, before it is
+Law: what looks like a secret is taken out of every line (`redact`), and a line that is too long is cut, before it is
 written; the journal gets its priority prefix (sd-daemon(3)) and no time of its own. What this module does NOT do:
 choose what is worth logging.
 """
@@ -10,23 +10,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from stackd.compose.redact import readable
 from stackd.values import shortened
 
 STACK: ContextVar[str] = ContextVar("stack", default="")
 SERVICE: ContextVar[str] = ContextVar("service", default="")
-
-_NAME = r"[A-Za-z0-9_.-]*(?:pass|secret|token|key|credential|dsn)[A-Za-z0-9_.-]*"
-_SETTING = re.compile(rf"(?i)\b({_NAME}=)(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)")
-_MEMBER = re.compile(rf"(?i)([\"']{_NAME}[\"']\s*:\s*)(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')")
-_USERINFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@]+@")
-_HEADER = re.compile(r"(?i)\b((?:x-registry-)?auth(?:orization)?\s*:\s*)(?:(?:basic|bearer)\s+)?\S+")
 
 
 @contextmanager
@@ -38,14 +32,6 @@ def about(stack: str, service: str = "") -> Iterator[None]:
     finally:
         STACK.reset(tokens[0])
         SERVICE.reset(tokens[1])
-
-
-def redacted(text: str) -> str:
-    """`text` without what looks like a secret: NAME=value by name, userinfo in URLs, authorisation headers."""
-    text = _SETTING.sub(r"\1***", text)
-    text = _MEMBER.sub(r'\1"***"', text)
-    text = _USERINFO.sub(r"\1***@", text)
-    return _HEADER.sub(r"\1***", text)
 
 
 def setup(level: str, *, as_json: bool, env: Mapping[str, str]) -> None:
@@ -106,10 +92,10 @@ class JsonFormatter(logging.Formatter):
 
 def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     """What the record says, without secrets; the message and each line of a traceback have a bounded length."""
-    text = shortened(redacted(record.getMessage()))
+    text = shortened(readable(record.getMessage()))
     if not record.exc_info:
         return text
-    lines = redacted(formatter.formatException(record.exc_info)).splitlines()
+    lines = readable(formatter.formatException(record.exc_info)).splitlines()
     return "\n".join((text, *map(shortened, lines)))
 
 

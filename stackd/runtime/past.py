@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from stackd.compose.explain import changed_fields
-from stackd.compose.report import REDACTED
+from stackd.compose.redact import HIDDEN
 from stackd.core.why import Known, explain
 from stackd.errors import RequestError, StateError
 from stackd.model.ids import ServiceName, StackName
@@ -26,6 +26,7 @@ from stackd.runtime.history import History
 from stackd.runtime.journal import Journal
 from stackd.runtime.parts import Parts
 from stackd.runtime.store import Store
+from stackd.runtime.values import Values
 
 TOLD = 2000
 """History entries of a stack that an explanation looks at, the newest."""
@@ -34,17 +35,24 @@ Revive = Callable[[Applied], Pin]
 
 
 class Past:
-    """Explanations, crashes, revisions and rollback. `revive` reads a revision's definition."""
+    """Explanations, crashes, revisions and rollback. `revive` reads a revision's definition, `values` what it hides."""
 
-    def __init__(self, parts: Parts, revive: Revive) -> None:
+    def __init__(self, parts: Parts, revive: Revive, values: Values) -> None:
         self._parts = parts
         self._revive = revive
+        self._values = values
 
     def why(self, stack: StackName, service: ServiceName) -> WhyAnswer:
         """See `Control.why`."""
         view = self._parts.view(stack)
         self._parts.check(view, (service,))
         return self.explained(view, service)
+
+    async def why_with_values(self, stack: StackName, service: ServiceName) -> WhyAnswer:
+        """See `Control.why_with_values`."""
+        answer, journal = self.why(stack, service), self._parts.journal
+        kept = (*journal.applied(stack), journal.revision(stack))
+        return await asyncio.to_thread(self._values.with_values, answer, kept)
 
     def explained(self, view: View, service: ServiceName) -> WhyAnswer:
         """Why a service of a view is as it is."""
@@ -79,22 +87,24 @@ class Past:
             self._parts.view(stack)
         return tuple(reversed(found))
 
-    async def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+    async def diff(
+        self, stack: StackName, number: int, against: int | None, *, values: bool = False
+    ) -> tuple[str, ...]:
         """See `Control.diff`."""
         kept = self._parts.journal.applied(stack)
         new = _numbered(stack, kept, number)
         earlier = [one for one in kept if one.number < number]
         old = _numbered(stack, kept, against) if against is not None else earlier[-1] if earlier else None
-        return await asyncio.to_thread(self._compared, old, new)
+        return await asyncio.to_thread(self._compared, old, new, self._values.pin if values else self._revive)
 
-    def _compared(self, old: Applied | None, new: Applied) -> tuple[str, ...]:
-        before, after = _lines(self._read(old) if old else None, self._read(new))
+    def _compared(self, old: Applied | None, new: Applied, revive: Revive) -> tuple[str, ...]:
+        before, after = _lines(self._read(old, revive) if old else None, self._read(new, revive))
         names = f"revision {old.number}" if old else "nothing", f"revision {new.number}"
         return tuple(difflib.unified_diff(before, after, *names, lineterm=""))
 
-    def _read(self, applied: Applied) -> Pin:
+    def _read(self, applied: Applied, revive: Revive) -> Pin:
         try:
-            return self._revive(applied)
+            return revive(applied)
         except StateError as error:
             raise RequestError(409, "revision_unreadable", str(error)) from error
 
@@ -105,7 +115,7 @@ class Past:
         if view.desired is None or view.desired.project is None:
             raise RequestError(409, "no_definition", f"stack {stack} has no valid definition: see its diagnostics")
         chosen = _chosen(view, parts.journal.applied(stack), number)
-        pin = await asyncio.to_thread(self._read, chosen)
+        pin = await asyncio.to_thread(self._read, chosen, self._revive)
         refuse_released(parts.view(stack))
         reason = f"rolled back to revision {chosen.number}"
         override = Override(
@@ -173,7 +183,7 @@ def _lines(old: Pin | None, new: Pin) -> tuple[list[str], list[str]]:
 def _of_service(spec: ServiceSpec | None, hidden: frozenset[str]) -> list[str]:
     if spec is None:
         return []
-    told = {**spec.values, **{path: REDACTED for path in hidden if path not in spec.values}}
+    told = {**spec.values, **{path: f"{HIDDEN})" for path in hidden if path not in spec.values}}
     return [
         f"services.{spec.name}.{path}: {value}{' (changed)' if path in hidden else ''}" for path, value in told.items()
     ]

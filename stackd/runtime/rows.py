@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from stackd.model.evidence import Condemned
 from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.override import Operation, Override, Request
-from stackd.model.record import Applied, Crash, CrashBundle
+from stackd.model.record import EARLIER, RULE, Applied, Crash, CrashBundle
 from stackd.model.status import Happening
 from stackd.model.view import Ledger, ServiceLedger
 from stackd.runtime.database import CrashRow, HistoryRow, Stored, Table
@@ -46,7 +46,11 @@ def crash_row(bundle: CrashBundle) -> CrashRow:
 
 def bundle_of(body: bytes) -> CrashBundle:
     """A crash with its evidence, from the body of its row."""
-    return _BUNDLE.validate_json(zlib.decompress(body))
+    bundle = _BUNDLE.validate_json(zlib.decompress(body))
+    if bundle.rule >= RULE:
+        return bundle
+    gaps = (*bundle.gaps, EARLIER) if bundle.changes else bundle.gaps
+    return replace(bundle, crash=replace(bundle.crash, error=""), changes=(), gaps=gaps)
 
 
 def history_row(entry: Happening) -> HistoryRow:
@@ -73,6 +77,13 @@ def packed(applied: Applied) -> str:
 def unpacked(body: str) -> bytes:
     """The text that `packed` made small."""
     return zlib.decompress(base64.b64decode(body))
+
+
+def without_values(applied: Applied) -> Applied:
+    """An applied revision as it may be shown: one of an earlier rule without what was edited, and not resolved."""
+    if applied.rule >= RULE:
+        return applied
+    return replace(applied, resolved="", changes=(EARLIER,) if applied.changes else (), rule=RULE)
 
 
 def by_table(stored: Stored) -> dict[Table, dict[str, str]]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from traceback import format_exc
 
+from stackd.compose.redact import scrub
 from stackd.model.ids import StackName
 from stackd.runtime.log import about
 from stackd.runtime.reconciler import Loop, keep
@@ -61,8 +63,9 @@ class Stacks:
                 try:
                     await keep(stack, self._loop)
                 except Exception as error:  # the seam
-                    log.exception("the task of stack %s ended by an error", stack)
-                    self._loop.store.set_trouble(stack, f"{type(error).__name__}: {error}")
+                    hidden = self._loop.store.view(stack).hidden
+                    log.error("the task of stack %s ended by an error\n%s", stack, scrub(format_exc(), hidden))
+                    self._loop.store.set_trouble(stack, scrub(f"{type(error).__name__}: {error}", hidden))
                 else:
                     break
                 lasted = self._loop.clock().mono - begun

@@ -19,6 +19,7 @@ from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.override import Override, Request
 from stackd.model.plan import FieldChange, Op, PullImage, RemoveContainer, service_of
+from stackd.model.spec import Project
 from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, LostPin, Pin, View
 
 LATE = 60.0
@@ -43,6 +44,8 @@ class _Cell:
     answered: dict[ServiceName | None, float] = field(default_factory=dict)
     changes: dict[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
     pin: Pin | LostPin | None = None
+    secrets: tuple[frozenset[str], ...] = ()
+    hidden: frozenset[str] = frozenset()
     created: frozenset[ContainerId] = frozenset()
     removing: dict[ContainerId, float] = field(default_factory=dict)
     stopped: dict[ContainerId, float] = field(default_factory=dict)
@@ -52,6 +55,10 @@ class _Cell:
     trouble: str = ""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     decisions: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+_DEFINITIONS = 4
+"""Of so many definitions of a stack it is remembered what may stand in no message."""
 
 
 class Store:
@@ -82,6 +89,7 @@ class Store:
             ledger=cell.ledger, evidence=dict(cell.evidence), condemned=dict(cell.condemned), overrides=cell.overrides,
             requests=cell.requests, failures=dict(cell.failures), fetched=cell.fetched, running=cell.running,
             answered=dict(cell.answered), changes=cell.changes, pin=cell.pin, created=cell.created,
+            hidden=cell.hidden,
         )  # fmt: skip
 
     def decision(self, stack: StackName) -> Decision | None:
@@ -135,6 +143,7 @@ class Store:
                 if old is not None and old.hashes != spec.hashes:
                     cell.changes[name] = changed_fields(old, spec)
         cell.desired = desired
+        _learn(cell, desired.project)
         self._bump(cell)
 
     def drop_desired(self, stack: StackName) -> None:
@@ -258,6 +267,7 @@ class Store:
         cell = self._cell(stack)
         if cell.pin != pin:
             cell.pin = pin
+            _learn(cell, pin.project if isinstance(pin, Pin) else None)
             self._bump(cell)
 
     def note_created(self, stack: StackName, container: ContainerId) -> None:
@@ -383,6 +393,13 @@ class Store:
     def _bump(self, cell: _Cell) -> None:
         cell.version += 1
         cell.news.set()
+
+
+def _learn(cell: _Cell, project: Project | None) -> None:
+    """Remember what may stand in no message, of the newest definitions: a container may be of an earlier one."""
+    if project is not None and project.hidden not in cell.secrets:
+        cell.secrets = (project.hidden, *cell.secrets)[:_DEFINITIONS]
+        cell.hidden = frozenset().union(*cell.secrets)
 
 
 def _same_row(before: Failure, fingerprint: str, kind: EngineErrorKind) -> bool:

@@ -294,7 +294,7 @@ class Writer:
     def _guarded(self, call: Callable[[], None]) -> bool:
         try:
             call()
-        except (sqlite3.Error, OSError, StateError) as error:
+        except Exception as error:  # the seam: whatever goes wrong, the thread lives on, and `problem` says so
             self._failed(error)
             return False
         if self._problem:

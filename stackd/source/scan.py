@@ -18,6 +18,7 @@ from pathlib import Path
 
 from stackd.compose.inputs import REPLICAS
 from stackd.compose.load import StackInputs, load, normal_name
+from stackd.compose.redact import Redaction
 from stackd.errors import Diagnostic, Span
 from stackd.model.ids import StackName
 from stackd.model.spec import Loaded, RestartPolicy
@@ -33,13 +34,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """What the configuration says about reading. `env` holds the variables that the daemon passes on."""
+    """What the configuration says about reading. `env` holds the variables that the daemon passes on;
+    `redaction` decides what of a definition is shown."""
 
     roots: tuple[Path, ...]
     env: Mapping[str, str]
     env_files: tuple[Path, ...] = ()
     default_restart: RestartPolicy = RestartPolicy()
     replicas: int = REPLICAS
+    redaction: Redaction = Redaction()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,7 @@ def _configured(inputs: StackInputs, settings: SourceSettings) -> StackInputs:
         env_files=settings.env_files,
         default_restart=settings.default_restart,
         replicas=settings.replicas,
+        redaction=settings.redaction,
     )
 
 

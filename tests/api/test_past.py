@@ -259,3 +259,20 @@ async def test_a_rollback_is_released_by_its_own_name_only() -> None:
         assert (await api.ask("DELETE", f"{path}?kind=held")).json == {"changed": False, "detail": ""}
         assert (await api.ask("DELETE", f"{path}?kind=pinned")).json == {"changed": True, "detail": ""}
         assert (await api.ask("DELETE", f"{path}?kind=frozen")).error() == (400, "bad_query")
+
+
+@pytest.mark.parametrize("uid_of", ["owner", "other"])
+async def test_values_are_given_to_the_daemons_own_user_only(uid_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as api:
+        remember(api)
+        if uid_of == "other":
+            monkeypatch.setattr("stackd.api.recall.os.geteuid", lambda: 4242)
+            monkeypatch.setattr("stackd.api.recall.ROOT", 4243)
+        for path in ("services/web/why?values=1", "revisions/3/diff?values=1"):
+            answer = await api.get(f"/v1/stacks/blog/{path}")
+            if uid_of == "owner":
+                assert answer.status == 200
+            else:
+                assert answer.error() == (403, "values_not_permitted")
+        assert api.control.asked_values == ([True] if uid_of == "owner" else [])
+        assert (await api.get("/v1/stacks/blog/services/web/why")).json["headline"] == REASON.headline

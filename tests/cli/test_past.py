@@ -130,6 +130,18 @@ async def test_history_lists_revisions_and_shows_what_one_changed(tmp_path: Path
         assert "-    image: web:1\n+    image: web:3\n" in other.out
 
 
+async def test_values_are_asked_for_by_their_option_and_by_nothing_else(tmp_path: Path) -> None:
+    async with world(tmp_path) as (api, stackd):
+        remember(api)
+        assert (await stackd("history", "blog", "--diff", "3")).code == 0
+        assert (await stackd("history", "blog", "--diff", "3", "--values")).code == 0
+        assert api.control.asked_values == [False, True]
+        refused = await stackd("history", "blog", "--values")
+        assert (refused.code, "--values needs --diff" in refused.err) == (2, True)
+        assert "(with values)" not in (await stackd("why", "blog", "web")).out
+        assert "(with values)" in (await stackd("why", "blog", "web", "--values")).out
+
+
 async def test_a_rollback_waits_and_says_how_it_is_released(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
         remember(api)

@@ -124,6 +124,7 @@ class FakeControl:
         self.diffs: dict[tuple[int, int | None], tuple[str, ...]] = {}
         self.projects: list[Adoptable] = []
         self.rolled_back: list[int | None] = []
+        self.asked_values: list[bool] = []
         self.when_adopted: StackStatus | None = None
         self.stacks_dirs: tuple[str, ...] = ("/srv",)
         self.waiters = 0
@@ -287,6 +288,10 @@ class FakeControl:
         state = next(entry.state for entry in self.stack(stack).services if entry.name == service)
         return self.reasons.get(service, WhyAnswer(stack, service, state, "it is as its file says"))
 
+    async def why_with_values(self, stack: StackName, service: ServiceName) -> WhyAnswer:
+        answer = self.why(stack, service)
+        return replace(answer, headline=f"{answer.headline} (with values)")
+
     def crashes(self, stack: StackName, service: ServiceName | None) -> tuple[Crash, ...]:
         mine = (bundle.crash for bundle in self.bundles if bundle.crash.stack == self.stack(stack).name)
         return tuple(sorted((one for one in mine if service in (None, one.service)), key=lambda one: -one.id))
@@ -301,7 +306,10 @@ class FakeControl:
         mine = (entry for entry in self.applied if entry.stack == self.stack(stack).name)
         return tuple(sorted(mine, key=lambda entry: -entry.number))
 
-    async def diff(self, stack: StackName, number: int, against: int | None) -> tuple[str, ...]:
+    async def diff(
+        self, stack: StackName, number: int, against: int | None, *, values: bool = False
+    ) -> tuple[str, ...]:
+        self.asked_values.append(values)
         self._check_revision(stack, number)
         self._check_revision(stack, against or number)
         return self.diffs.get((number, against), ())

@@ -20,7 +20,7 @@ Json = Any
 
 def fits(value: Json, rule: Json) -> bool:
     """Whether a value obeys a JSON schema, as far as this one goes: what it does not know, it refuses to judge."""
-    unknown = set(rule) - set(_CHECKS) - {"$schema", "title", "description"}
+    unknown = set(rule) - set(_CHECKS) - {"$schema", "$defs", "title", "description"}
     assert not unknown, unknown
     return all(_CHECKS[word](value, wanted, rule) for word, wanted in rule.items() if word in _CHECKS)
 
@@ -53,6 +53,7 @@ _CHECKS: dict[str, Any] = {
     "minimum": lambda value, bound, _: not _number(value) or value >= bound,
     "exclusiveMinimum": lambda value, bound, _: not _number(value) or value > bound,
     "maximum": lambda value, bound, _: not _number(value) or value <= bound,
+    "minLength": lambda value, least, _: not isinstance(value, str) or len(value) >= least,
     "pattern": lambda value, pattern, _: not isinstance(value, str) or re.search(pattern, value) is not None,
     "not": lambda value, rule, _: not fits(value, rule),
     "anyOf": lambda value, rules, _: any(fits(value, rule) for rule in rules),
@@ -90,7 +91,8 @@ GOOD: dict[str, list[Json]] = {
     ],
 }  # fmt: skip
 BAD: list[Json] = [
-    3, "restart", [], {"restrat": {}}, {"restart": None}, {"restart": []}, {"restart": "always"},
+    3, "restart", [], {"restrat": {}}, {"show": "A"}, {"show": [1]}, {"show": [""]}, {"show": {"A": 1}},
+    {"restart": None}, {"restart": []}, {"restart": "always"},
 ]  # fmt: skip
 BAD_KNOBS: list[Json] = [
     {"max_dela": 1}, {"first_delay": -1}, {"first_delay": "-1s"}, {"base_delay": 0}, {"base_delay": "0s"},
@@ -123,7 +125,7 @@ def test_what_is_wrong_is_refused_by_the_loader_and_by_the_schema(extension: Jso
     assert (loads(extension), fits(extension, schema())) == (False, False)
 
 
-@pytest.mark.parametrize("extension", [None, {}, {"restart": {}}])
+@pytest.mark.parametrize("extension", [None, {}, {"restart": {}}, {"show": []}, {"show": ["A", "B"]}])
 def test_nothing_said_is_no_mistake(extension: Json) -> None:
     assert (loads(extension), fits(extension, schema())) == (True, True)
 

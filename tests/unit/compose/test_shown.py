@@ -8,6 +8,7 @@ import pytest
 
 from stackd.compose.canonical import as_yaml
 from stackd.compose.load import canonical, stack_inputs
+from stackd.compose.redact import Redaction
 from stackd.compose.shown import redacted
 from tests.unit.compose.loading import FOLDER
 
@@ -50,7 +51,7 @@ def shown(text: str = TEXT, **files: str) -> str:
     assert values is not None, loaded.diagnostics
     assert loaded.project is not None
     assert "hunter2" in as_yaml(values)
-    return as_yaml(redacted(values, loaded.project))
+    return as_yaml(redacted(values, loaded.project, Redaction()))
 
 
 def test_no_secret_and_nothing_of_the_dotenv_file_is_shown() -> None:
@@ -65,9 +66,9 @@ def test_no_secret_and_nothing_of_the_dotenv_file_is_shown() -> None:
     [
         "image: shop/web:2",
         "MODE: fast",
-        "DB_PASSWORD: '***'",
-        "URL: http://***@db/x",
-        "tier: front",
+        "DB_PASSWORD: (hidden)",
+        "URL: (hidden)",
+        "tier: (hidden)",
         "interval: 7s",
         'com.example.mtu: "1400"',
         "file: /stacks/blog/two.txt",
@@ -86,13 +87,13 @@ def test_a_command_shows_its_words_but_not_what_its_secret_flags_are_given() -> 
 
 def test_nothing_of_a_command_that_the_dotenv_file_contributed_to_is_shown() -> None:
     text = shown("services: {web: {image: busybox, entrypoint: ['run', '${SHARED}'], labels: {secret: hunter2}}}\n")
-    assert "entrypoint:\n      - '***'\n" in text
+    assert "entrypoint:\n      - (hidden)\n" in text
 
 
 def test_an_environment_that_the_dotenv_file_gives_as_a_file_is_not_shown() -> None:
     text = shown("services: {web: {image: busybox, env_file: .env, labels: {secret: hunter2}}}\n")
-    assert "FROM_ENV_FILE: '***'" in text
-    assert "SHARED: '***'" in text
+    assert "FROM_ENV_FILE: (hidden)" in text
+    assert "SHARED: (hidden)" in text
 
 
 def test_no_secret_outside_of_services_is_shown_wherever_it_stands() -> None:
@@ -104,11 +105,11 @@ def test_no_secret_outside_of_services_is_shown_wherever_it_stands() -> None:
     )
     assert "hunter2" not in text
     assert "SHARED" not in text
-    assert "device: nfs://***@host/share" in text
+    assert "device: (hidden)" in text
     assert "subnet: 10.1.0.0/24" in text
 
 
 def test_the_source_of_a_mount_that_the_dotenv_file_gave_is_not_shown() -> None:
     text = shown("services: {web: {image: busybox, volumes: ['/${SHARED}:/data'], labels: {secret: hunter2}}}\n")
     assert "hunter2" not in text
-    assert "source: '***'" in text
+    assert "source: (hidden)" in text

@@ -6,7 +6,8 @@ import pytest
 
 from stackd.compose.dotenv import parse, parse_raw
 from stackd.compose.hash import bound, digest, go_json
-from stackd.compose.report import Report, printable, secret_key
+from stackd.compose.redact import readable, secret_key
+from stackd.compose.report import Report
 from stackd.compose.short import parse_port, parse_volume
 from stackd.compose.template import TemplateError, Variables, substitute
 from stackd.compose.units import go_duration, parse_bytes, parse_duration
@@ -163,4 +164,4 @@ def test_a_name_that_sounds_secret_is_secret(name: str) -> None:
 
 
 def test_the_user_of_a_url_is_never_printed() -> None:
-    assert printable("postgres://joe:pw@db/x and http://h/") == "postgres://***@db/x and http://h/"
+    assert readable("postgres://joe:pw@db/x and http://h/") == "postgres://***@db/x and http://h/"

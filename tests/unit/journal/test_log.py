@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stackd.runtime.log import JsonFormatter, TextFormatter, about, in_journal, redacted
+from stackd.compose.redact import readable
+from stackd.runtime.log import JsonFormatter, TextFormatter, about, in_journal
 from stackd.values import MOST_TEXT
 
 
@@ -38,13 +39,13 @@ def record(text: str, level: int = logging.INFO, *, error: bool = False) -> logg
     ],
 )
 def test_a_secret_never_reaches_a_line(text: str) -> None:
-    assert "hunter2" not in redacted(text)
-    assert "***" in redacted(text)
+    assert "hunter2" not in readable(text)
+    assert "***" in readable(text)
 
 
 @pytest.mark.parametrize("text", ["unknown key: imagee", "pulling localhost:5000/app:1 done", "web: exit 137", "a=b"])
 def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
-    assert redacted(text) == text
+    assert readable(text) == text
 
 
 def test_a_line_names_the_stack_and_service_it_is_about() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stackd.model.ids import ServiceName
+from stackd.model.plan import FieldChange
+from stackd.model.record import Applied
+from stackd.model.status import Happening
 from stackd.runtime import database as database_module
 from stackd.runtime import rows
 from stackd.runtime.database import MIGRATIONS
@@ -126,3 +130,57 @@ def test_a_ledger_of_an_earlier_version_that_can_only_be_read_is_read() -> None:
     stored = {"blog": '{"services":{"web":{"attempts":2}}}', '["blog","db"]': '{"attempts":1}', "x": "no JSON"}
     found = {key: rows.LEDGER.validate_json(body) for key, body in rows.ledger_rows(stored).items()}
     assert {name: one.attempts for name, one in rows.ledgers(found)[BLOG].services.items()} == {"db": 1, WEB: 2}
+
+
+SECOND = """
+CREATE TABLE applied (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE operations (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE crashes (id INTEGER PRIMARY KEY, at REAL NOT NULL, stack TEXT NOT NULL, service TEXT NOT NULL,
+                      summary TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX crashes_of ON crashes (stack, service);
+PRAGMA user_version = 2;
+"""
+"""What version 2 added, as released."""
+EDIT = "environment.MYSQL_PWD: hunter2 -> hunter3 (compose.yaml:4:1)"
+
+
+async def test_values_that_an_earlier_version_recorded_are_shown_no_more(tmp_path: Path) -> None:
+    first_version(tmp_path)
+    kept = replace(
+        bundle(3), changes=(FieldChange("environment.A", "hunter2", "hunter3"),), rule=0,
+        crash=replace(bundle(3).crash, error="invalid: hunter2"),
+    )  # fmt: skip
+    old = Applied(BLOG, 1, 5.0, "d", 1, "", "environment: {A: hunter2}", changes=(EDIT,))
+    texts = (
+        ("container.removed", f"removed blog-web-1: {EDIT}", (("reason", EDIT), ("why", "config_changed"))),
+        ("operation.failed", "create blog-web-1 failed: invalid: hunter2", (("error", "failed"),)),
+        ("service.state", "web is blocked: hunter2", (("state", "blocked"), ("detail", "hunter2"))),
+    )
+    with outsider(tmp_path) as file:
+        file.executescript(SECOND)
+        for seq, (kind, text, data) in enumerate(texts, 1):
+            row = rows.history_row(Happening(seq, 9000.0 + seq, BLOG, WEB, kind, text, data))
+            file.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)",
+                         (row.seq, row.at, row.stack, row.service, row.type, row.body))  # fmt: skip
+        file.execute("INSERT INTO applied VALUES (?, ?)", (rows.applied_key(old), rows.packed(old)))
+        made = rows.crash_row(kept)
+        file.execute("INSERT INTO crashes VALUES (?, ?, ?, ?, ?, ?)",
+                     (made.id, made.at, made.stack, made.service, made.summary, made.body))  # fmt: skip
+    file.close()
+    async with opened(tmp_path, last_seq=7) as (journal, contents):
+        told = [entry for entry in contents.history if entry.seq < 4]
+        assert "hunter" not in str(told)
+        assert [entry.message.partition(": ")[0] for entry in told] == [
+            "removed blog-web-1", "create blog-web-1 failed", "web is blocked",
+        ]  # fmt: skip
+        assert dict(told[0].data) == {"why": "config_changed"}
+        assert "hunter" not in str(journal.applied(BLOG))
+        assert "hunter" not in str(journal.crashes(BLOG))
+        found = await journal.crash(3)
+        assert found is not None
+        assert "hunter" not in str((found.crash, found.changes))
+        assert found.logs == kept.logs, "the container's own output stays"
+        assert await journal.flush(5)
+    with outsider(tmp_path) as file:
+        assert "hunter" not in str(file.execute("SELECT * FROM history").fetchall())
+    file.close()

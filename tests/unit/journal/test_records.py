@@ -13,7 +13,7 @@ from stackd.model.ids import ImageId, OperationId, ServiceName, StackName
 from stackd.model.observed import HealthProbe
 from stackd.model.override import Operation, OperationState, Request, Verb
 from stackd.model.plan import FieldChange
-from stackd.model.record import Applied, AppliedImage
+from stackd.model.record import RULE, Applied, AppliedImage
 from stackd.runtime.database import Batch, Bounds, Database
 from stackd.runtime.journal import CRASH_GAP, LOST
 from tests.unit.journal.world import BLOG, BOUNDS, WEB, Clock, bundle, opened, outsider, override
@@ -23,7 +23,9 @@ DB = ServiceName("db")
 
 def applied(number: int, stack: StackName = BLOG) -> Applied:
     image = AppliedImage("web:1", ImageId("sha256:1"), ("web@sha256:2",))
-    return Applied(stack, number, 1.0, f"d{number}", number, "{}", "services: {}", (WEB,), {WEB: image}, ("a: 1 -> 2",))
+    return Applied(
+        stack, number, 1.0, f"d{number}", number, "{}", "services: {}", (WEB,), {WEB: image}, ("a: 1 -> 2",), rule=RULE
+    )
 
 
 def operation(number: int, state: OperationState = OperationState.RUNNING, at: float = 10_000.0) -> Operation:
@@ -33,7 +35,7 @@ def operation(number: int, state: OperationState = OperationState.RUNNING, at: f
 async def test_a_crash_is_kept_with_all_its_evidence(tmp_path: Path) -> None:
     whole = replace(
         bundle(1), config_hash="h", revision=3, probes=(HealthProbe(7.0, 1, "refused"),), stable_at=4.0, gaps=("one",),
-        changes=(FieldChange("image", "a", None, Span("f", 1, 2)),), logs=("one", "zwei \u2603"),
+        changes=(FieldChange("image", "a", None, Span("f", 1, 2)),), logs=("one", "zwei \u2603"), rule=RULE,
     )  # fmt: skip
     async with opened(tmp_path) as (journal, _):
         journal.save_crash(whole)

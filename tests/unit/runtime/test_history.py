@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stackd.compose.describe import Description
+from stackd.compose.redact import Redaction
 from stackd.compose.report import Report
 from stackd.engine.failures import refused
 from stackd.errors import Span
@@ -34,9 +35,9 @@ def test_the_texts_of_an_entry_have_a_bounded_length() -> None:
 
 
 def test_what_the_engine_and_a_file_give_has_a_bounded_length_wherever_it_goes() -> None:
-    report, description = Report(), Description()
+    report, description = Report(), Description(Redaction())
     report.error("bad-value", LONG, SPAN, hint=LONG)
-    description.add("command", SPAN, LONG, secret=False)
+    description.add("command", SPAN, LONG)
     (found,) = report.all()
     for text in (found.message, found.hint, description.values["command"], refused(LONG, "pull web:1").message):
         assert MARK in text

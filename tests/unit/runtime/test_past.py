@@ -211,7 +211,10 @@ async def test_a_diff_shows_the_edited_fields_and_no_secret(tmp_path: Path) -> N
         lines = await daemon.control.diff(APP, 2, None)
         assert "-services.web.environment.MODE: one" in lines
         assert "+services.web.environment.MODE: two" in lines
-        assert [line for line in lines if "DB_PASSWORD" in line and line.endswith("(changed)")]
+        edited = [line for line in lines if "DB_PASSWORD" in line]
+        assert [line.partition("(hidden ")[0] for line in edited] == [
+            "-services.web.environment.DB_PASSWORD: ", "+services.web.environment.DB_PASSWORD: ",
+        ]  # fmt: skip
         assert "hunter" not in "\n".join(lines)
         assert all(line.startswith(("+", "@", "---")) for line in await daemon.control.diff(APP, 1, None))
 
