@@ -27,6 +27,7 @@ from stackd.runtime.journal import Journal
 from stackd.runtime.parts import Parts
 from stackd.runtime.store import Store
 from stackd.runtime.values import Values
+from stackd.values import shortened
 
 TOLD = 2000
 """History entries of a stack that an explanation looks at, the newest."""
@@ -95,7 +96,8 @@ class Past:
         new = _numbered(stack, kept, number)
         earlier = [one for one in kept if one.number < number]
         old = _numbered(stack, kept, against) if against is not None else earlier[-1] if earlier else None
-        return await asyncio.to_thread(self._compared, old, new, self._values.pin if values else self._revive)
+        lines = await asyncio.to_thread(self._compared, old, new, self._values.pin if values else self._revive)
+        return lines if values else tuple(map(shortened, lines))
 
     def _compared(self, old: Applied | None, new: Applied, revive: Revive) -> tuple[str, ...]:
         before, after = _lines(self._read(old, revive) if old else None, self._read(new, revive))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from stackd.compose.explain import changed_fields
 from stackd.core.ownership import is_ours
@@ -18,47 +18,12 @@ from stackd.model.evidence import Condemned, Evidence
 from stackd.model.ids import ContainerId, ServiceName, StackName
 from stackd.model.observed import ContainerState, ObservedContainer, ObservedStack
 from stackd.model.override import Override, Request
-from stackd.model.plan import FieldChange, Op, PullImage, RemoveContainer, service_of
-from stackd.model.spec import Project
+from stackd.model.plan import Op, PullImage, RemoveContainer, service_of
 from stackd.model.view import Decision, DesiredStack, Failure, HostFacts, Ledger, LostPin, Pin, View
+from stackd.runtime.cell import Cell
 
 LATE = 60.0
 """For how long events of a container that is gone may still come (seconds)."""
-
-
-@dataclass(slots=True)
-class _Cell:
-    """One stack's inputs, the last decision, and who waits for news of it."""
-
-    version: int = 0
-    desired: DesiredStack | None = None
-    observed: ObservedStack | None = None
-    ledger: Ledger = Ledger()
-    evidence: dict[ContainerId, Evidence] = field(default_factory=dict)
-    condemned: dict[ContainerId, Condemned] = field(default_factory=dict)
-    overrides: tuple[Override, ...] = ()
-    requests: tuple[Request, ...] = ()
-    failures: dict[str, Failure] = field(default_factory=dict)
-    fetched: frozenset[tuple[str, ServiceName]] = frozenset()
-    running: frozenset[Op] = frozenset()
-    answered: dict[ServiceName | None, float] = field(default_factory=dict)
-    changes: dict[ServiceName, tuple[FieldChange, ...]] = field(default_factory=dict)
-    pin: Pin | LostPin | None = None
-    secrets: tuple[frozenset[str], ...] = ()
-    hidden: frozenset[str] = frozenset()
-    created: frozenset[ContainerId] = frozenset()
-    removing: dict[ContainerId, float] = field(default_factory=dict)
-    stopped: dict[ContainerId, float] = field(default_factory=dict)
-    decision: Decision | None = None
-    decided: int = -1
-    applied: int = 0
-    trouble: str = ""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    decisions: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-_DEFINITIONS = 4
-"""Of so many definitions of a stack it is remembered what may stand in no message."""
 
 
 class Store:
@@ -68,7 +33,7 @@ class Store:
         self._host = host
         self._mono = mono
         self._on_stack = on_stack
-        self._cells: dict[StackName, _Cell] = {}
+        self._cells: dict[StackName, Cell] = {}
 
     # Reading
 
@@ -143,7 +108,7 @@ class Store:
                 if old is not None and old.hashes != spec.hashes:
                     cell.changes[name] = changed_fields(old, spec)
         cell.desired = desired
-        _learn(cell, desired.project)
+        cell.learn(desired.project)
         self._bump(cell)
 
     def drop_desired(self, stack: StackName) -> None:
@@ -166,7 +131,7 @@ class Store:
         if not same or waited:
             self._bump(cell)
 
-    def _note_over(self, cell: _Cell, observed: ObservedStack) -> None:
+    def _note_over(self, cell: Cell, observed: ObservedStack) -> None:
         """A list may run ahead of the events: what it shows over, and we did not end, has yet to be told of."""
         there = {container.id: container for container in observed.containers}
         for old in cell.observed.containers if cell.observed else ():
@@ -176,13 +141,13 @@ class Store:
             if (gone or ended) and is_ours(old, self.view(observed.stack)):
                 self._note(cell, last or old)
 
-    def _note(self, cell: _Cell, over: ObservedContainer) -> None:
+    def _note(self, cell: Cell, over: ObservedContainer) -> None:
         known = cell.evidence.get(over.id)
         if known is None or (0 < known.started_at < over.started_at):
             known = Evidence(over.id, over.service, over.started_at)
         cell.evidence[over.id] = replace(known, over_at=self._mono())
 
-    def _forget_gone(self, cell: _Cell, observed: ObservedStack) -> None:
+    def _forget_gone(self, cell: Cell, observed: ObservedStack) -> None:
         """Condemned runs that are over and answered failures of containers that are gone explain nothing any more.
 
         (Nor does it that a container was called unstartable, once it runs: somebody has mended it.)
@@ -267,7 +232,7 @@ class Store:
         cell = self._cell(stack)
         if cell.pin != pin:
             cell.pin = pin
-            _learn(cell, pin.project if isinstance(pin, Pin) else None)
+            cell.learn(pin.project if isinstance(pin, Pin) else None)
             self._bump(cell)
 
     def note_created(self, stack: StackName, container: ContainerId) -> None:
@@ -352,7 +317,7 @@ class Store:
         """An operation ended without an answer that counts (it was cancelled, or the engine was away)."""
         self._bump(self._finish(stack, op))
 
-    def _finish(self, stack: StackName, op: Op) -> _Cell:
+    def _finish(self, stack: StackName, op: Op) -> Cell:
         cell = self._cell(stack)
         cell.running -= {op}
         cell.answered[service_of(op)] = self._mono()
@@ -383,23 +348,16 @@ class Store:
         """Look again, though no input changed."""
         self._bump(self._cell(stack))
 
-    def _cell(self, stack: StackName) -> _Cell:
+    def _cell(self, stack: StackName) -> Cell:
         cell = self._cells.get(stack)
         if cell is None:
-            cell = self._cells[stack] = _Cell()
+            cell = self._cells[stack] = Cell()
             self._on_stack(stack)
         return cell
 
-    def _bump(self, cell: _Cell) -> None:
+    def _bump(self, cell: Cell) -> None:
         cell.version += 1
         cell.news.set()
-
-
-def _learn(cell: _Cell, project: Project | None) -> None:
-    """Remember what may stand in no message, of the newest definitions: a container may be of an earlier one."""
-    if project is not None and project.hidden not in cell.secrets:
-        cell.secrets = (project.hidden, *cell.secrets)[:_DEFINITIONS]
-        cell.hidden = frozenset().union(*cell.secrets)
 
 
 def _same_row(before: Failure, fingerprint: str, kind: EngineErrorKind) -> bool:

@@ -25,7 +25,7 @@ from stackd.model.record import Adoptable
 from stackd.model.view import View
 from stackd.runtime.parts import Parts
 from stackd.source.adopting import obstacle
-from stackd.source.linking import LinkError, make_link
+from stackd.source.linking import LinkError, link_into, make_link
 
 SEEN_WITHIN = 30.0
 """Seconds that an adoption waits for its stack to be read and looked at; until then it stays held as a whole."""
@@ -135,16 +135,25 @@ class Taking:
         if not released:
             await self._hold(stack, by)
         try:
-            await asyncio.to_thread(make_link, self._link(stack), Path(found.working_dir))
+            link = await asyncio.to_thread(self._make_link, stack, Path(found.working_dir))
         except LinkError as error:
             await self._free(stack, "it could not be adopted")
             raise _refusal(stack, str(error)) from error
         await self._parts.source.rescan()
         if released and not self._parts.source.is_here(stack):
             problem = self._parts.source.problem or "it is not read yet"
-            raise _refusal(stack, f"{self._link(stack)} was made, but {problem}; then adopt it again")
+            raise _refusal(stack, f"{link} was made, but {problem}; then adopt it again")
         if released:
             await self._hold(stack, by)
+
+    def _make_link(self, stack: StackName, folder: Path) -> Path:
+        """Link a folder where its link was, else into the first stacks directory that takes it. Raises LinkError."""
+        source = self._parts.source
+        entry = source.entry(stack)
+        if entry is None:
+            return link_into(source.settings.roots, stack, folder)[0]
+        make_link(entry, folder)
+        return entry
 
     async def _hold(self, stack: StackName, by: str) -> None:
         now = self._parts.clock().wall

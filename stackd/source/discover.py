@@ -23,6 +23,7 @@ from stackd.model.ids import StackName
 from stackd.source.patience import Patience
 from stackd.source.reading import Files
 from stackd.source.removal import FileId, Place
+from stackd.values import shortened
 
 LOOKED_FOR = (*FILE_NAMES, *OVERRIDE_NAMES, ".env")
 _NAME = re.compile(rb"^name:[ \t]*[\"']?([A-Za-z0-9_-]+)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -92,11 +93,25 @@ def _may_be_stack(entry: os.DirEntry[str], patience: Patience) -> bool:
         return True
 
 
+NO_TEXT = "the path of its folder is not UTF-8, so neither a label nor a message can hold it; rename the folder"
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path can be written in UTF-8: a name in another encoding holds lone surrogates here."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def look(root: Path, entry: str, files: Files) -> Candidate:
     """One entry of a stacks directory. Never raises."""
     path = root / entry
     try:
         folder = Path(os.path.realpath(path, strict=True))
+        if not is_text(folder):
+            return Candidate(root, entry, None, None, None, f"{NO_TEXT}: {shortened(str(folder))}")
         found = folder.stat()
         # A folder that is refused itself is reported with its files; here it is the way to it.
         if not files.refusal(folder) and (reason := files.refusal(path)):

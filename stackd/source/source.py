@@ -20,7 +20,6 @@ from stackd.compose.inputs import FILE_NAMES
 from stackd.config import FreezeConfig, WatchConfig
 from stackd.model.ids import StackName
 from stackd.model.view import DesiredStack
-from stackd.source.discover import winner
 from stackd.source.force import Held, Stacks, double, doubtful, waiting
 from stackd.source.removal import (
     Consent,
@@ -37,6 +36,7 @@ from stackd.source.removal import (
 )
 from stackd.source.revision import Revision, RevisionStore
 from stackd.source.scan import Reading, Scanner, SourceSettings, StackReading, defect
+from stackd.source.sorting import by_name, without_plain_folders
 from stackd.source.thread import in_thread
 from stackd.source.watch import Watcher
 
@@ -128,7 +128,7 @@ class Source:
         self._problem = "not read yet"
         self._fault = ""
         self._loaded = False
-        self._plain: set[Path] = set()
+        self._plain: frozenset[Path] = frozenset()
         self._last: _Round | None = None
         self._reads: dict[StackName, asyncio.Future[StackReading]] = {}
         self._read_alone: set[StackName] = set()
@@ -296,7 +296,7 @@ class Source:
     def _take(self, reading: Reading, at: float, *, asked: bool) -> float | None:
         """Publish what a reading says; when to read again at the latest (monotonic, None = no need)."""
         running = self._running()
-        stacks = self._sorted(self._without_plain_folders(reading, running or {}), running or {})
+        stacks = self._stacks(reading, running or {})
         roots = {root.path: root.identity for root in reading.roots}
         places = {name: one.place for name, one in stacks.chosen.items()}
         outcome = believe(self._registry, Scan(at, roots, places), self._rules, Consent(running, self._confirmed))
@@ -357,43 +357,13 @@ class Source:
             log.error("taking the definition of stack %s failed by a fault of stackd", name, exc_info=fault)
         self._publish(replace(desired, diagnostics=(found,), services_settled=False))
 
-    def _without_plain_folders(self, reading: Reading, running: Mapping[StackName, str]) -> Reading:
-        """The reading without the folders that are no stacks: they hold no definition file and never did.
-
-        One whose file disappeared is known by its place, or by the containers that were made from it.
-        """
-        places = {(one.place.root, one.place.entry) for one in self._registry.known.values() if not one.removed}
-        folders = {Path(folder) for folder in running.values() if folder}
-        plain, stacks = set[Path](), list[StackReading]()
-        for one in reading.stacks:
-            place = one.place
-            if one.empty and (place.root, place.entry) not in places and place.folder not in folders:
-                plain.add(place.root / place.entry)
-            else:
-                stacks.append(one)
+    def _stacks(self, reading: Reading, running: Mapping[StackName, str]) -> Stacks:
+        """The stacks of a reading, by name; each folder that is none is named once."""
+        reading, plain = without_plain_folders(reading, self._registry, running)
         for path in sorted(plain - self._plain):
             log.info("%s is no stack: it holds no Compose file (%s)", path, ", ".join(FILE_NAMES))
         self._plain = plain
-        return replace(reading, stacks=tuple(stacks))
-
-    def _sorted(self, reading: Reading, labels: Mapping[StackName, str]) -> Stacks:
-        """The readings by name; of several with one name, one counts."""
-        known = self._registry.known
-        by_entry = {(one.place.root, one.place.entry): name for name, one in known.items() if not one.removed}
-        groups: dict[StackName, list[StackReading]] = {}
-        for one in reading.stacks:
-            name = one.name if one.good else by_entry.get((one.place.root, one.place.entry), one.name)
-            groups.setdefault(name, []).append(one)
-        chosen: dict[StackName, StackReading] = {}
-        doubles: dict[StackName, tuple[StackReading, ...]] = {}
-        for name, group in groups.items():
-            before = known[name].place.folder if name in known else None
-            able = group if any(one.place.folder == before for one in group) else [one for one in group if one.good]
-            places = {one.place: one for one in able or group}
-            chosen[name] = places[winner(places, before, labels.get(name, ""))]
-            if len(group) > 1:
-                doubles[name] = tuple(one for one in group if one is not chosen[name])
-        return Stacks(chosen, doubles)
+        return by_name(reading, self._registry, running)
 
     def _publish(self, desired: DesiredStack) -> None:
         if self._published.get(desired.name) != desired:

@@ -147,3 +147,14 @@ def test_a_stack_that_a_link_of_another_user_chose_is_refused(tmp_path: Path, mo
     refused = look(root, "blog", files())
     assert (refused.folder, refused.inputs) == (None, None)
     assert refused.problem.startswith(f"refused: {link} is a link of uid 54321 in a directory that others may write to")
+
+
+def test_a_folder_whose_path_is_not_utf_8_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    real = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.makedirs(real)
+    (tmp_path / "stacks").mkdir()
+    os.symlink(real, os.fsencode(tmp_path) + b"/stacks/cafe")
+    found = look(tmp_path / "stacks", "cafe", files())
+    assert (found.inputs, found.folder) == (None, None)
+    assert "is not UTF-8" in found.problem
+    assert f"rename the folder: {tmp_path}/caf\\udce9" in found.problem
