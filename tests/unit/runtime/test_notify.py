@@ -299,7 +299,8 @@ async def test_a_restart_of_the_daemon_repeats_no_message(tmp_path: Path, monkey
     async with server(inbox.answer) as host:
         async with whole(tmp_path, engine, **options(host)) as daemon:
             await loops(tmp_path, daemon, engine)
-            await until(lambda: inbox.events() == ["crash_loop"])
+            await until(lambda: [one.due for one in daemon.notify._open.values()] == [""])
+            assert inbox.events() == ["crash_loop"]
         async with whole(tmp_path, engine, **options(host)) as daemon:
             (box,) = engine.containers.values()
             runs = box.runs
