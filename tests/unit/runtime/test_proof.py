@@ -88,7 +88,8 @@ async def test_a_stop_that_is_not_proven_when_contact_breaks_never_will_be(
         await until(lambda: [one.verdict for one in verdicts(STACK).values()] == [Verdict.PENDING])
         daemon.engine.bus.break_streams()
         await until(lambda: not daemon.store.host.engine_up)
-        assert not verdicts(STACK)
+        # a list that was under way may still show that the run is over: that says nothing of a stop
+        assert not [one for one in verdicts(STACK).values() if one.stop_at is not None or one.kill_at is not None]
         await until(lambda: daemon.running("web"))
         assert not held(daemon)
 
