@@ -77,7 +77,7 @@ class Api:
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Wait until the server, which tells nobody, has come so far."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
