@@ -64,14 +64,14 @@ class _Found:
                     else:
                         if name not in self.public:
                             self.public.update(_words(name))
-                        self.walk(item, name)
+                        if not isinstance(item, Scalar) or isinstance(item.value, str):
+                            self.walk(item, name)
             case Seq():
                 for item in node.items:
                     self.walk(item, key)
-            case Scalar() if isinstance(node.value, str) and len(node.value) >= LEAST and not node.value.isdigit():
-                self._text(key, node.value, secret=node.secret)
             case Scalar():
-                return
+                if isinstance(node.value, str) and len(node.value) >= LEAST and not node.value.isdigit():
+                    self._text(key, node.value, secret=node.secret)
 
     def hide(self, name: str, text: str) -> None:
         """Take the value of `name`, and what looks like a secret in it."""

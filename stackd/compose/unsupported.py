@@ -36,7 +36,30 @@ def not_carried_out(root: Map, service: Map) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+_NAMES_LATER: dict[int, bool] = {}
+"""By identity of a rule (they live as long as the program): whether it, or one below it, names a key of `later`."""
+
+
+def _names_later(rule: Rule | None) -> bool:
+    """Whether anything below a rule can be read and not carried out: most long lists (ports, environment) hold none."""
+    known = _NAMES_LATER.get(id(rule))
+    if known is None:
+        match rule:
+            case Either():
+                known = any(map(_names_later, (rule.scalar, rule.seq, rule.map)))
+            case Record():
+                known = bool(rule.later) or any(map(_names_later, rule.fields.values()))
+            case Table() | ListOf():
+                known = _names_later(rule.item)
+            case _:
+                known = False
+        _NAMES_LATER[id(rule)] = known
+    return known
+
+
 def _later(rule: Rule, node: Node, path: str) -> Iterator[str]:
+    if not _names_later(rule):
+        return
     match rule, node:
         case Either(), _:
             chosen = rule.scalar if isinstance(node, Scalar) else rule.seq if isinstance(node, Seq) else rule.map
