@@ -28,7 +28,7 @@ def read_regular(
     """
     place = real or os.path.realpath(path, strict=True)
     if place.startswith(_KERNEL):
-        raise OSError(errno.EINVAL, "is a file of the kernel, not a regular file", str(path))
+        raise _of_the_kernel(path)
     _regular(os.lstat(place), path)
     # Without blocking and without following: the file may have been replaced since it was looked at.
     handle = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW)
@@ -52,8 +52,11 @@ def read_regular(
 def read_bounded(path: Path) -> bytes:
     """The content of any file that a person named, a pipe or standard input, too; at most `LARGEST` bytes.
 
-    For a person's own process: it waits for a pipe. Raises OSError.
+    For a person's own process: it waits for a pipe. Raises OSError: EINVAL for a file of the kernel, as its content
+    may never end.
     """
+    if stat.S_ISREG(os.stat(path).st_mode) and os.path.realpath(path).startswith(_KERNEL):
+        raise _of_the_kernel(path)
     with path.open("rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -83,6 +86,10 @@ _KINDS = {
     stat.S_IFCHR: "a device, not",
     stat.S_IFBLK: "a device, not",
 }
+
+
+def _of_the_kernel(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "is a file of the kernel, not a regular file", str(path))
 
 
 def _too_large(path: Path, largest: int) -> OSError:

@@ -34,6 +34,21 @@ def test_a_file_of_the_kernel_is_refused_unopened(tmp_path: Path, monkeypatch: p
     assert opened == []
 
 
+@pytest.mark.parametrize("place", ["/proc/kmsg", "/proc/version"])
+def test_a_file_of_the_kernel_is_not_read_for_a_person_either(tmp_path: Path, place: str) -> None:
+    (tmp_path / "compose.yaml").symlink_to(place)
+    with pytest.raises(OSError, match="is a file of the kernel"):
+        read_bounded(tmp_path / "compose.yaml")
+
+
+def test_a_pipe_whose_path_is_in_proc_is_read_for_a_person() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"text")
+    os.close(writer)
+    assert read_bounded(Path(f"/proc/self/fd/{reader}")) == b"text"
+    os.close(reader)
+
+
 def test_what_has_content_but_no_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regular_file, "_KERNEL", ())
     with pytest.raises(OSError, match="has no size but content"):
