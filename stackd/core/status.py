@@ -64,13 +64,13 @@ def stack_status(view: View, decision: Decision | None, applied: int, trouble: s
         files=tuple(map(str, project.config_files)) if project else (),
         services=services,
         overrides=view.overrides,
-        diagnostics=(*_of_files(view), *(decision.diagnostics if decision else ())),
+        diagnostics=(*file_diagnostics(view), *(decision.diagnostics if decision else ())),
         waiting_for=tuple(waits),
         foreign=tuple(container.name for container in foreign(view)),
     )
 
 
-def _of_files(view: View) -> tuple[Diagnostic, ...]:
+def file_diagnostics(view: View) -> tuple[Diagnostic, ...]:
     """What was found in the files. A released stack is never removed, so it gets no warning that it will be."""
     found = view.desired.diagnostics if view.desired else ()
     return tuple(one for one in found if not (view.released and one.code == "stack-going"))

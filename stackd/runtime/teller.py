@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from stackd.core.ends import End, ended, with_engine
 from stackd.core.hands import held_by_hand
+from stackd.core.status import file_diagnostics
 from stackd.errors import Diagnostic
 from stackd.model.evidence import Evidence, Verdict
 from stackd.model.ids import ContainerId, ServiceName, StackName
@@ -168,7 +169,7 @@ class Teller:
         )
 
     def _tell_definition(self, view: View) -> None:
-        diagnostics = view.desired.diagnostics if view.desired else ()
+        diagnostics = file_diagnostics(view)
         known = tuple(map(_known_by, diagnostics))
         if known != self._diagnostics:
             before, self._diagnostics = self._diagnostics, known

@@ -316,6 +316,16 @@ def test_a_finding_whose_text_changes_while_it_lasts_is_recorded_once_and_again_
     assert [found("at 1"), found("at 2"), found("at 3"), found(), found("at 4")] == [1, 1, 1, 1, 2]
 
 
+def test_a_released_stack_whose_link_is_removed_is_not_warned_of_a_removal() -> None:
+    told = Told(Toy(service("web")).settle())
+    told.toy.override(OverrideKind.RELEASED)
+    assert told.toy.desired is not None
+    going = Diagnostic("stack-going", "it will be removed", Span("/stacks/app"), Severity.WARNING)
+    told.toy.desired = replace(told.toy.desired, diagnostics=(going,))
+    told.look()
+    assert told.of("definition.warning") == []
+
+
 def test_a_finding_about_the_definition_is_recorded_while_there_is_no_engine() -> None:
     toy, kept = Toy(service("web")), list[Happening]()
     assert toy.desired is not None
