@@ -103,6 +103,7 @@ def main() -> None:
     """Run the command line; ends the process with one of the codes of `exits`."""
     from stackd.cli import render
 
+    render.open_closed()
     words = sys.argv[1:]
     as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
     try:
@@ -115,8 +116,11 @@ def main() -> None:
         if as_json:
             render.ended(Stop(Exit.USAGE, problem={"detail": error.format_message()}), as_json=True)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in render.UNWRITABLE:
             raise
+        if error.filename is None:
+            render.discard()
+            error.filename = "standard output"
         code = render.ended(Stop(Exit.FAILED, f"{error.filename}: {error.strerror}"), as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
         code = Exit.INTERRUPTED

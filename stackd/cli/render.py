@@ -7,6 +7,7 @@ colour.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -19,6 +20,10 @@ from stackd.cli.exits import Exit, Stop
 
 if TYPE_CHECKING:
     from stackd.api.schemas import Problem
+
+
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
+"""What a write to standard output may end with, beside a reader that has enough."""
 
 
 def paint_for(stream: TextIO) -> Paint:
@@ -40,8 +45,20 @@ def out_text(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor may the last flush complain
+        discard()
         raise Stop(Exit.OK) from None
+
+
+def discard() -> None:
+    """Write no more to standard output, so that the last flush does not complain either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_closed() -> None:
+    """Give the process the outputs that its caller closed (`>&-`): what goes there is lost, as it was asked for."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def out_json(value: object) -> None:

@@ -16,7 +16,7 @@ from stackd.errors import Diagnostic, Severity, Span
 from stackd.model.ids import StackName
 from stackd.model.override import Override, OverrideKind
 from tests.api.world import serving
-from tests.cli.world import Cli
+from tests.cli.world import RUN, Cli
 from tests.fake.control import NOON, service, stack
 from tests.oracle.cli import call
 
@@ -109,6 +109,20 @@ def test_the_command_line_is_light(words: tuple[str, ...]) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.parametrize("words", [("version",), ("--help",), ("version", "--json")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("end", "code", "told"),
+    [(">/dev/full", 1, "error: standard output: No space left on device\n"), (">&-", 0, "")],
+    ids=["full", "closed"],
+)
+def test_an_output_that_takes_nothing_ends_a_command_without_a_traceback(
+    tmp_path: Path, words: tuple[str, ...], end: str, code: int, told: str
+) -> None:
+    shell = ["bash", "-c", f'"$@" {end}', "bash", sys.executable, "-c", RUN, *words]
+    ended = subprocess.run(shell, env=Cli(tmp_path).environment({}), capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (code, told)
 
 
 async def test_help_lists_every_command_and_every_exit_code(tmp_path: Path) -> None:
