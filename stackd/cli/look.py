@@ -36,7 +36,11 @@ def ps_command(stack: str | None, as_json: bool) -> None:
     now = time.time()
     rows = [[(entry["name"], "name"), *row] for entry in stacks for row in text.service_rows(entry, now)]
     if not rows:
-        err("no services yet; add a stack: stackd add DIR")
+        err(
+            f"{stack} has no services yet: stackd status {stack}"
+            if stack
+            else "no services yet; add a stack: stackd add DIR"
+        )
         return
     out(table(("STACK", *text.SERVICE_HEAD), rows, paint_for(sys.stdout)))
 
@@ -66,8 +70,10 @@ def status_command(stack: str | None, as_json: bool) -> None:
 
 
 def _edits_not_taken(stacks: list[StackView]) -> list[str]:
-    """What each stack says of an edit that is not taken yet."""
+    """What each stack says of an edit that is not taken: not yet, or because of an error in its files."""
     found = [(one["name"], note["message"]) for one in stacks for note in one["diagnostics"] if note["code"] == _CODE]
+    wrong = (one["name"] for one in stacks if any(note["severity"] == "error" for note in one["diagnostics"]))
+    found += [(name, f"its files have errors, and the edit is not taken: stackd status {name}") for name in wrong]
     return [clean(f"warning: {name}: {message}") for name, message in found]
 
 
@@ -81,7 +87,9 @@ def _warn(*advice: str) -> None:
 @refusals_end_it
 def plan_command(stack: str, as_json: bool) -> None:
     """Show what is to be done for STACK now, why, and what each step waits for."""
-    view = client().plan(stack)
+    daemon = client()
+    view = daemon.plan(stack)
+    _warn(*_edits_not_taken([daemon.stack(stack)]))
     if as_json:
         out_json(view)
     else:

@@ -582,6 +582,21 @@ async def test_ps_says_that_an_edit_is_not_taken_yet(tmp_path: Path) -> None:
         assert (await stackd("ps", "blog")).err == f"warning: blog: {text}\n"
 
 
+async def test_ps_and_plan_say_that_an_edit_with_errors_is_not_taken(tmp_path: Path) -> None:
+    async with world(tmp_path, replace(stack(), diagnostics=(BROKEN,))) as (_, stackd):
+        for words in (("ps",), ("ps", "blog"), ("plan", "blog"), ("plan", "blog", "--json")):
+            ended = await stackd(*words)
+            assert ended.code == 0
+            assert ended.err == (
+                "warning: blog: its files have errors, and the edit is not taken: stackd status blog\n"
+            )
+
+
+async def test_ps_of_a_stack_without_services_names_the_stack(tmp_path: Path) -> None:
+    async with world(tmp_path, replace(stack(), services=())) as (_, stackd):
+        assert (await stackd("ps", "blog")).err == "blog has no services yet: stackd status blog\n"
+
+
 async def test_a_wait_for_what_cannot_be_read_ends_with_the_reason(tmp_path: Path) -> None:
     async with world(tmp_path) as (api, stackd):
         api.control.unreadable = RequestError(503, "not_read", "the files of blog could not be read within 10 s")
