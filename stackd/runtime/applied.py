@@ -151,7 +151,8 @@ class AppliedRevisions:
                 texts = await asyncio.to_thread(_read, applied, before, self._settings)
                 applied = replace(applied, resolved=texts.resolved, changes=texts.changes)
             self._journal.save_applied(applied)
-            what = f": {len(applied.changes)} changes" if before is not None else ""
+            count = len(applied.changes)
+            what = f": {count} change{'s' if count != 1 else ''}" if before is not None else ""
             text = f"revision {applied.number} of the definition is applied{what}"
             self._history.add(stack, None, "revision.applied", text, number=applied.number)
 

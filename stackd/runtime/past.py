@@ -155,7 +155,9 @@ def read_pins(
 def refuse_released(view: View) -> None:
     """RequestError 409 `released` when the stack was given back to the engine: only `adopt` is meant for it."""
     if any(one.kind is OverrideKind.RELEASED for one in view.overrides):
-        text = f"stack {view.stack} was released and is the engine's own; to have it kept again: adopt"
+        text = (
+            f"stack {view.stack} was released and is the engine's own; to have it kept again: stackd adopt {view.stack}"
+        )
         raise RequestError(409, "released", text)
 
 

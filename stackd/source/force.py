@@ -175,7 +175,7 @@ def doubtful(name: StackName, fate: Fate, held: Held, outcome: Outcome, place: P
             text = "it is gone from the stacks directory; unless it comes back, what stackd made for it will be removed"
             return replace(calm, presence=Presence.GOING, diagnostics=(_warning("stack-going", text, where),))
         case Fate.FROZEN:
-            text = f"{outcome.frozen}. What runs, runs on; if it is to be removed, say down for {name}"
+            text = f"{outcome.frozen}. What runs, runs on; if it is to be removed: stackd down {name}"
             return replace(calm, presence=Presence.MISSING, diagnostics=(_warning("removal-frozen", text, where),))
         case Fate.RENAMED:
             new = outcome.renamed[name]

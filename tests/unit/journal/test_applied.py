@@ -127,6 +127,14 @@ async def test_an_applied_definition_is_kept_with_texts_images_and_what_was_edit
         assert not [entry for entry in told if "hunter2" in entry.message or "changed1" in entry.message]
 
 
+async def test_a_revision_with_one_change_is_recorded_in_the_singular(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        await one.save(FIRST).look()
+        await one.save(FIRST.replace("MODE: a", "MODE: b")).look()
+        last = [entry.message for entry in one.history.after(0, 100) if entry.type == "revision.applied"][-1]
+        assert last == "revision 2 of the definition is applied: 1 change"
+
+
 async def test_a_kept_revision_makes_its_definition_again_after_the_files_are_gone(tmp_path: Path) -> None:
     async with world(tmp_path) as one:
         await one.save(FIRST).look()

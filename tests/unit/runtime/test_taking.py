@@ -247,7 +247,7 @@ async def test_a_released_stack_is_the_engines_own_until_it_is_adopted(tmp_path:
         assert (over.state, over.request.verb) == (OperationState.SUCCEEDED, Verb.RELEASE)
         assert {one.policy for one in engine.containers.values()} == {"unless-stopped"}
         for verb in (Verb.UP, Verb.STOP, Verb.RESTART, Verb.DOWN):
-            with pytest.raises(RequestError, match="was released") as refused:
+            with pytest.raises(RequestError, match=f"was released.*: stackd adopt {APP}$") as refused:
                 await daemon.control.submit(APP, verb, (), "a test")
             assert (refused.value.status, refused.value.code) == (409, "released")
         with pytest.raises(RequestError, match="was released"):

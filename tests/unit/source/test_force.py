@@ -190,6 +190,11 @@ def test_a_stack_whose_place_is_odd_is_told_so_and_its_services_are_not_settled(
     assert (told.services_settled, told.project) == (False, one.project)
 
 
+def test_a_stack_whose_removal_is_frozen_is_told_with_the_command_that_removes_it() -> None:
+    (found,) = doubtful(BLOG, Fate.FROZEN, held(), OUTCOME, PLACE).diagnostics
+    assert found.message.endswith(f": stackd down {BLOG}")
+
+
 def test_a_stack_that_is_here_is_told_as_it_is_held() -> None:
     one = held()
     assert doubtful(BLOG, Fate.HERE, one, OUTCOME, PLACE) == one.desired(BLOG)
