@@ -12,7 +12,6 @@ import aiohttp
 
 from stackd.engine.library import aiodocker
 from stackd.errors import EngineError, EngineErrorKind
-from stackd.values import shortened
 
 FAILURES = (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError)
 """All that the client library lets out."""
@@ -38,6 +37,8 @@ _WORDS = (
     ("access is denied", EngineErrorKind.DENIED),
     ("access to the resource is denied", EngineErrorKind.DENIED),
 )
+_MOST_SAID = 65536
+"""Characters that are kept of a message of the engine."""
 _LEFT_TASK = re.compile(
     r"\btask [0-9a-f]{64}: already exists"  # a shim that has no task any more (20.10; containerd#11392)
     r"|failed to start shim: mkdir \S*/[0-9a-f]{64}: file exists"  # the folder of a task without shim (26; moby#50040)
@@ -54,7 +55,7 @@ def failure(error: BaseException, doing: str) -> EngineError:
             return error
         case aiodocker.DockerError():
             status = int(error.status)
-            text = shortened(f"{doing}: {error.message.strip()}")
+            text = _said(doing, error.message)
             return EngineError(_kind(status, error.message), text, status=status)
         case TimeoutError():
             return EngineError(EngineErrorKind.TIMEOUT, f"{doing}: no answer in time")
@@ -66,7 +67,13 @@ def failure(error: BaseException, doing: str) -> EngineError:
 
 def refused(message: str, doing: str) -> EngineError:
     """An error that the engine put into a stream it had begun with status 200 (pull, build)."""
-    return EngineError(_kind(500, message), shortened(f"{doing}: {message.strip()}"))
+    return EngineError(_kind(500, message), _said(doing, message))
+
+
+def _said(doing: str, message: str) -> str:
+    """The engine's own words, which may hold secrets: whoever takes these out shortens the rest. No digest is made of
+    them here, for it would be one of the secrets as well."""
+    return f"{doing}: {message.strip()[:_MOST_SAID]}"
 
 
 def _kind(status: int, message: str) -> EngineErrorKind:

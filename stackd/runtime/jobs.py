@@ -28,6 +28,7 @@ from stackd.runtime.observer import Observer
 from stackd.runtime.perform import keyed, perform
 from stackd.runtime.store import Store
 from stackd.runtime.words import happened
+from stackd.values import shortened
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ class Jobs:
             store.ended(stack, op)
             raise
         except EngineError as error:
-            self._failed(stack, op, EngineError(error.kind, self._scrubbed(stack, error.message), status=error.status))
+            text = shortened(self._scrubbed(stack, error.message))  # in this order: a cut secret is not found any more
+            self._failed(stack, op, EngineError(error.kind, text, status=error.status))
         except Exception as error:  # the seam: a fault of ours fails one operation, never the daemon
             trace, text = (self._scrubbed(stack, one) for one in (traceback.format_exc(), repr(error)))
             log.error("%s failed by a fault of stackd\n%s", type(op).__name__, trace)

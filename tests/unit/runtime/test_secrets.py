@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import sqlite3
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
+import aiodocker
 import aiohttp
 import pytest
 
@@ -18,12 +20,14 @@ from stackd.api.server import Server
 from stackd.config import NotifyConfig
 from stackd.daemon import Daemon
 from stackd.engine.base import CreateRequest
+from stackd.engine.failures import failure
 from stackd.errors import EngineError, EngineErrorKind
 from stackd.model.ids import ContainerId, ServiceName
 from stackd.runtime.log import JsonFormatter, TextFormatter
+from stackd.values import MOST_TEXT
 from tests.fake.engine import FakeEngine
 from tests.unit.runtime.planting import NAMES, Garden
-from tests.unit.runtime.whole import APP, calm, whole
+from tests.unit.runtime.whole import APP, calm, compose, link, whole, write
 from tests.unit.runtime.world import until
 
 WEB, BAD = ServiceName("web"), ServiceName("bad")
@@ -158,3 +162,26 @@ async def test_a_task_that_ends_by_a_fault_shows_no_value(
         assert garden.leaks(str(daemon.store.view(APP).failures)) == []
         assert "failed by a fault of stackd" in caplog.text
         assert garden.leaks(caplog.text) == []
+
+
+async def test_a_long_message_of_the_engine_is_scrubbed_before_it_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    engine.add_image("web:1")
+    secret = "zq7-" + "s3cret" * 100
+    words = "x" * (MOST_TEXT - 300) + secret + "y" * MOST_TEXT
+    fault = aiodocker.DockerError(500, words)
+
+    async def refusing(request: CreateRequest) -> ContainerId:
+        raise failure(fault, "create web-1")
+
+    monkeypatch.setattr(engine, "create_container", refusing)
+    link(tmp_path, write(tmp_path, compose(web=secret)))
+    async with whole(tmp_path, engine) as daemon:
+        await until(lambda: APP in daemon.store.names() and bool(daemon.store.view(APP).failures))
+        (found,) = daemon.store.view(APP).failures.values()
+        assert "zq7-" not in found.message
+        assert len(found.message) <= MOST_TEXT
+        said = f"create web-1: {words}"
+        assert hashlib.sha256(said.encode()).hexdigest()[:16] not in found.message
