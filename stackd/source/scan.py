@@ -176,9 +176,12 @@ class Scanner:
 
     def read_one(self, root: Path, entry: str) -> StackReading:
         """One entry of a stacks directory, read anew. Never raises for what is on disk; safe beside `read`."""
-        files = Files(os.geteuid())
-        candidate = look(root, entry, files)
-        return self._stack(candidate, self._loaded(candidate, None, files), files)
+        files, candidate = Files(os.geteuid()), Candidate(root, entry, None, None, None)
+        try:
+            candidate = look(root, entry, files)
+            return self._stack(candidate, self._loaded(candidate, None, files), files)
+        except Exception as fault:  # the seam: a fault of ours at one stack is that stack's state
+            return self._failed(candidate, fault, {})
 
     def revive(self, revision: Revision) -> Loaded:
         """The definition that a remembered revision makes today."""

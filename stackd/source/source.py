@@ -193,7 +193,7 @@ class Source:
         before, stacks = self._published.get(stack), self._last.stacks
         self._read_alone.add(stack)
         now = replace(stacks, chosen={**stacks.chosen, stack: reading})
-        wake_at = self._here(stack, replace(self._last, stacks=now, at=time.monotonic(), asked=True))
+        wake_at = self._here_or_stuck(stack, replace(self._last, stacks=now, at=time.monotonic(), asked=True))
         if wake_at is not None or self._published.get(stack) != before:
             self._poke.set()  # a round finds out what to watch, and when to read again
         return None
@@ -312,16 +312,21 @@ class Source:
             if fate is Fate.REMOVED and running is not None and name not in running:
                 self._forget(name)
             elif fate is Fate.HERE:
-                try:
-                    # A stack that was read alone meanwhile was read later: this reading may be older than its files.
-                    wakes.append(at if name in self._read_alone else self._here(name, now))
-                except Exception as fault:  # the seam: a fault of ours at one stack is that stack's state
-                    self._stuck(name, stacks.chosen[name].place, fault)
+                # A stack that was read alone meanwhile was read later: this reading may be older than its files.
+                wakes.append(at if name in self._read_alone else self._here_or_stuck(name, now))
             else:
                 place = self._registry.known[name].place
                 self._publish(doubtful(name, fate, self._held.setdefault(name, _held()), outcome, place))
                 wakes.append(at + _AFTERMATH if fate is Fate.REMOVED else None)
         return min((wake for wake in wakes if wake is not None), default=None)
+
+    def _here_or_stuck(self, name: StackName, now: _Round) -> float | None:
+        """As `_here`, whatever goes wrong in it."""
+        try:
+            return self._here(name, now)
+        except Exception as fault:  # the seam: a fault of ours at one stack is that stack's state
+            self._stuck(name, now.stacks.chosen[name].place, fault)
+            return None
 
     def _here(self, name: StackName, now: _Round) -> float | None:
         """Take and publish a stack that is where it should be."""

@@ -25,7 +25,7 @@ from stackd.source.discover import Candidate, look
 from stackd.source.force import Held
 from stackd.source.reading import Files
 from stackd.source.revision import Revision
-from stackd.source.scan import SourceSettings, StackReading
+from stackd.source.scan import Scanner, SourceSettings, StackReading
 from stackd.source.source import ELSEWHERE, GONE, Source, SourceOptions
 
 FREEZE = FreezeConfig(stack_grace=0.3, service_grace=0.2)
@@ -531,6 +531,29 @@ async def test_a_fault_while_a_stack_is_taken_is_that_stacks_state(
         monkeypatch.undo()
         await source.rescan()
         assert world.of("blog").project is not None
+
+
+@pytest.mark.parametrize("method", ["_loaded", "_stack"])
+async def test_a_fault_in_a_reading_that_a_person_asks_for_is_that_stacks_state(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    world.write("app", compose())
+
+    def faulty(*given: object) -> None:
+        raise ZeroDivisionError("p4ss")
+
+    async with world.source() as source:
+        monkeypatch.setattr(Scanner, method, faulty)
+        await source.read(StackName("app"))
+        assert codes(world.of("app")) == ["internal-error"]
+        assert world.of("app").project is not None
+        monkeypatch.undo()
+        monkeypatch.setattr(Held, "take_now", faulty)
+        await source.read(StackName("app"))
+        assert codes(world.of("app")) == ["internal-error"]
+        monkeypatch.undo()
+        await source.read(StackName("app"))
+        assert codes(world.of("app")) == []
 
 
 async def test_a_round_that_fails_as_a_whole_is_said_and_done_again(
