@@ -25,7 +25,7 @@ from stackd.model.record import Adoptable
 from stackd.model.view import View
 from stackd.runtime.parts import Parts
 from stackd.source.adopting import obstacle
-from stackd.source.linking import LinkError, link_into, make_link
+from stackd.source.linking import LinkError, link_into
 
 SEEN_WITHIN = 30.0
 """Seconds that an adoption waits for its stack to be read and looked at; until then it stays held as a whole."""
@@ -97,16 +97,19 @@ class Taking:
             return "its containers were made in different folders"
         if not parts.source.settings.roots:
             return "there is no stacks directory"
-        link = self._link(name)
+        directories, entry = self._places(name)
+        link = directories[0] / entry
         if os.path.lexists(link) and os.path.realpath(link) != folder:
             return f"{link} is there already: move it away, then adopt it again"
         made_from = tuple(file for file in files.split(",") if file)
         return await asyncio.to_thread(obstacle, parts.source.settings, name, folder, made_from)
 
-    def _link(self, name: StackName) -> Path:
-        """Where its link is to be: where it was, or in the first stacks directory."""
+    def _places(self, name: StackName) -> tuple[tuple[Path, ...], str]:
+        """Where its link is to be, best first: the directories and its name there. Where it was, else as `stackd add`
+        does it, in the first stacks directory that can be written to."""
         source = self._parts.source
-        return source.entry(name) or source.settings.roots[0] / name
+        before = source.entry(name)
+        return (source.settings.roots, name) if before is None else ((before.parent,), before.name)
 
     async def adopt(self, stack: StackName, by: str) -> Operation:
         """See `Control.adopt`."""
@@ -135,7 +138,7 @@ class Taking:
         if not released:
             await self._hold(stack, by)
         try:
-            link = await asyncio.to_thread(self._make_link, stack, Path(found.working_dir))
+            link, _ = await asyncio.to_thread(link_into, *self._places(stack), Path(found.working_dir))
         except LinkError as error:
             await self._free(stack, "it could not be adopted")
             raise _refusal(stack, str(error)) from error
@@ -145,15 +148,6 @@ class Taking:
             raise _refusal(stack, f"{link} was made, but {problem}; then adopt it again")
         if released:
             await self._hold(stack, by)
-
-    def _make_link(self, stack: StackName, folder: Path) -> Path:
-        """Link a folder where its link was, else into the first stacks directory that takes it. Raises LinkError."""
-        source = self._parts.source
-        entry = source.entry(stack)
-        if entry is None:
-            return link_into(source.settings.roots, stack, folder)[0]
-        make_link(entry, folder)
-        return entry
 
     async def _hold(self, stack: StackName, by: str) -> None:
         now = self._parts.clock().wall

@@ -347,6 +347,16 @@ async def test_adopting_a_released_stack_makes_its_link_again(tmp_path: Path, fo
         assert counted(engine) == before
 
 
+async def test_adopting_links_into_the_first_stacks_directory_that_can_be_written_to(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    folder = await made_by_compose(tmp_path, engine)
+    (tmp_path / "file").write_text("")
+    async with whole(tmp_path, engine, stacks=(tmp_path / "file" / "stacks", tmp_path / "stacks")) as daemon:
+        await ready(daemon)
+        await settled(daemon)
+        assert (tmp_path / "stacks" / "app").resolve() == folder
+
+
 async def test_adopting_right_after_the_link_was_removed_makes_it_again_where_it_was(tmp_path: Path) -> None:
     engine = FakeEngine()
     for name in ("web:1", "db:1"):

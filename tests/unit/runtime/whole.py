@@ -48,7 +48,8 @@ async def whole(place: Path, engine: FakeEngine, **options: Any) -> AsyncIterato
     """One life of the daemon; containers are left alone at its end."""
     (place / "stacks").mkdir(exist_ok=True)
     state = place / "state"
-    config = Config(stacks=(place / "stacks",), state_dir=state, watch=WatchConfig(step=0.01), **options)
+    options.setdefault("stacks", (place / "stacks",))
+    config = Config(state_dir=state, watch=WatchConfig(step=0.01), **options)
     journal = Journal(state, Bounds(10_000, 1e6), clock)
     daemon = Daemon(config, engine, journal, await journal.load())
     works = (daemon.source.run(), daemon.intake.run(), daemon.notify.run())
