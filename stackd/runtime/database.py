@@ -132,6 +132,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
                   OR type IN ('service.state', 'service.crash_looping'))""",
         "UPDATE crashes SET summary = json_set(summary, '$.error', '') WHERE json_valid(summary)",
     ),
+    (  # The same of operations: why one failed was said in the engine's own words.
+        """UPDATE operations SET body = json_set(body, '$.detail',
+               '(not kept: an earlier stackd may have written values here)')
+           WHERE json_valid(body) AND json_extract(body, '$.state') = 'failed'""",
+    ),
 )
 """What each schema version adds to the one before; `PRAGMA user_version` counts them. Never edit one: append."""
 

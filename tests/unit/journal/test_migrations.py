@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stackd.model.ids import ServiceName
+from stackd.model.ids import OperationId, ServiceName
+from stackd.model.override import Operation, OperationState, Request, Verb
 from stackd.model.plan import FieldChange
 from stackd.model.record import Applied
 from stackd.model.status import Happening
@@ -156,6 +157,12 @@ async def test_values_that_an_earlier_version_recorded_are_shown_no_more(tmp_pat
         ("operation.failed", "create blog-web-1 failed: invalid: hunter2", (("error", "failed"),)),
         ("service.state", "web is blocked: hunter2", (("state", "blocked"), ("detail", "hunter2"))),
     )
+    failed, went_well = (
+        Operation(Request(OperationId(f"{number:04}"), BLOG, Verb.UP, (), "me", 1e4), how, told, finished_at=1e4)
+        for number, (how, told) in enumerate(
+            ((OperationState.FAILED, "web: invalid: hunter2"), (OperationState.SUCCEEDED, "done"))
+        )
+    )
     with outsider(tmp_path) as file:
         file.executescript(SECOND)
         for seq, (kind, text, data) in enumerate(texts, 1):
@@ -163,6 +170,9 @@ async def test_values_that_an_earlier_version_recorded_are_shown_no_more(tmp_pat
             file.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)",
                          (row.seq, row.at, row.stack, row.service, row.type, row.body))  # fmt: skip
         file.execute("INSERT INTO applied VALUES (?, ?)", (rows.applied_key(old), rows.packed(old)))
+        for one in (failed, went_well):
+            text = rows.OPERATION.dump_json(one).decode()
+            file.execute("INSERT INTO operations VALUES (?, ?)", (one.request.id, text))
         made = rows.crash_row(kept)
         file.execute("INSERT INTO crashes VALUES (?, ?, ?, ?, ?, ?)",
                      (made.id, made.at, made.stack, made.service, made.summary, made.body))  # fmt: skip
@@ -176,6 +186,8 @@ async def test_values_that_an_earlier_version_recorded_are_shown_no_more(tmp_pat
         assert dict(told[0].data) == {"why": "config_changed"}
         assert "hunter" not in str(journal.applied(BLOG))
         assert "hunter" not in str(journal.crashes(BLOG))
+        assert "not kept" in contents.operations[0].detail
+        assert contents.operations[1:] == (went_well,)
         found = await journal.crash(3)
         assert found is not None
         assert "hunter" not in str((found.crash, found.changes))
