@@ -11,7 +11,7 @@ import enum
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -212,9 +212,16 @@ class Database:
         return self._peek("immutable=1")  # A read-only directory has no place for the locks of the write-ahead log.
 
     def _peek(self, how: str) -> Stored:
-        with closing(sqlite3.connect(f"{self._path.as_uri()}?{how}", timeout=BUSY, uri=True)) as connection:
+        """In memory, so that an earlier version is brought up to date as well: it may tell what is hidden today."""
+        with (
+            closing(sqlite3.connect(f"{self._path.as_uri()}?{how}", timeout=BUSY, uri=True)) as connection,
+            closing(sqlite3.connect(":memory:", isolation_level=None)) as copy,
+        ):
             _refuse_newer(connection, self._path)
-            return _everything(connection)
+            connection.backup(copy)
+            with suppress(sqlite3.Error):  # then what can be read of it has to do
+                _migrate(copy, self._path)
+            return _everything(copy)
 
     def commit(self, batch: Batch, *, durable: bool) -> None:
         """Write one batch; with `durable` it is on the disk afterwards, else it survives only a crash of ours."""

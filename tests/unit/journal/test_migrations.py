@@ -15,7 +15,7 @@ from stackd.model.record import Applied
 from stackd.model.status import Happening
 from stackd.runtime import database as database_module
 from stackd.runtime import rows
-from stackd.runtime.database import MIGRATIONS
+from stackd.runtime.database import MIGRATIONS, Bounds, Database
 from tests.unit.journal.world import BLOG, WEB, bundle, entry, opened, outsider, override, read
 
 FIRST = """
@@ -196,3 +196,20 @@ async def test_values_that_an_earlier_version_recorded_are_shown_no_more(tmp_pat
     with outsider(tmp_path) as file:
         assert "hunter" not in str(file.execute("SELECT * FROM history").fetchall())
     file.close()
+
+
+def test_of_an_earlier_version_that_can_only_be_read_no_value_is_shown_either(tmp_path: Path) -> None:
+    first_version(tmp_path)
+    with outsider(tmp_path) as file:
+        file.executescript(SECOND)
+        row = rows.history_row(Happening(8, 9e3, BLOG, WEB, "container.removed", f"removed blog-web-1: {EDIT}", ()))
+        file.execute(
+            "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)",
+            (row.seq, row.at, row.stack, row.service, row.type, row.body),
+        )
+        (path,) = [Path(name) for _, _, name in file.execute("PRAGMA database_list")]
+    file.close()
+    stored = Database(path, Bounds(10, 1e9)).peek()
+    assert len(stored.history) == 2
+    assert "hunter" not in str(stored)
+    assert version(tmp_path) == 2
