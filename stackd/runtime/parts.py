@@ -23,7 +23,10 @@ from stackd.runtime.intents import Intents, definition_of
 from stackd.runtime.jobs import Jobs
 from stackd.runtime.journal import Journal
 from stackd.runtime.store import Store
-from stackd.source.source import READ_WITHIN, Source
+from stackd.source.source import Source
+
+READ_WITHIN = 10.0
+"""Seconds within which a person's question has its files read; then it is answered that they cannot be."""
 
 
 @dataclass(frozen=True, slots=True)

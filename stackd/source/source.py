@@ -70,10 +70,6 @@ Running = Callable[[], Mapping[StackName, str] | None]
 """Which stacks have containers or networks of ours, with their working_dir label; None = not seen yet."""
 
 
-READ_WITHIN = 10.0
-"""Seconds within which a person's question has its files read; then it is answered that they cannot be."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Round:
     """One reading sorted and believed. `asked`: a person waits for it; `at` is its monotonic instant."""

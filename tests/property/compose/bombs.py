@@ -2,7 +2,7 @@
 
 Law: run like that, one is loaded in this process under real limits: 1 s of CPU time and 100 MB of address space for
 each megabyte of input (one, if it has less), above what the process used before. A breach ends the process: SIGXCPU,
-or a MemoryError that nobody catches. RLIMIT_CPU counts whole seconds, so up to one second more passes.
+or a MemoryError that nobody catches. RLIMIT_CPU counts whole seconds, and one is added, so up to two seconds more pass.
 What this module does NOT do: judge what is said of them; a refusal is as good as a project.
 """
 
@@ -169,7 +169,8 @@ def confine(weight: int) -> None:
         held = int(pages.read().split()[0]) * resource.getpagesize()
     space = held + int(BYTES * share)
     resource.setrlimit(resource.RLIMIT_AS, (space, space))
-    seconds = math.ceil(time.process_time() + SECONDS * share)
+    # One more: on a virtual machine the kernel counts the time, too, that others have taken from it.
+    seconds = math.ceil(time.process_time() + SECONDS * share) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
