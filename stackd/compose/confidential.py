@@ -17,7 +17,12 @@ _ASSIGNED = re.compile(r"([A-Za-z_][\w.-]*)=.", re.DOTALL)
 
 
 def hides(path: tuple[str, ...]) -> bool:
-    """Whether what stands at or below this path of a document is never shown: `services.web.environment.0` is not."""
+    """Whether what stands at or below this path of a document is never shown: `services.web.environment.0` is not.
+
+    Nor is an extension field (`x-env: &env {...}`), for any table may be made of it.
+    """
+    if any(key.startswith("x-") and key != "x-stackd" for key in path):
+        return True
     keys = path[:1] + path[2:] if path[:1] and path[0] in _NAMED else path
     return not _KEYS.isdisjoint(keys)
 

@@ -117,6 +117,7 @@ def test_every_malformed_value_is_found_somewhere() -> None:
         ("services.web.environment", True), ("services.web.environment.P", True), ("services.web.build.args.0", True),
         ("services.labels.image", False), ("web.environment.P", True), ("volumes.v.driver_opts.o", True),
         ("services.web.command", False), ("services.web.ports.0", False), ("services", False), ("", False),
+        ("x-env.P", True), ("services.web.x-mine.P", True), ("services.web.x-stackd.restart", False),
     ],
 )  # fmt: skip
 def test_what_is_hidden_is_known_by_its_path(path: str, hidden: bool) -> None:
