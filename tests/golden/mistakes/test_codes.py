@@ -26,14 +26,23 @@ def used() -> set[str]:
     return found
 
 
-def _codes(tree: ast.Module) -> Iterator[str]:
-    named = {
+def _named(tree: ast.Module) -> dict[str, ast.expr]:
+    """The constants of a module."""
+    return {
         target.id: node.value
         for node in tree.body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
     }
+
+
+OF_THE_MODEL = _named(ast.parse((ROOT / "stackd" / "model" / "view.py").read_text(encoding="utf-8")))
+"""Constants that other modules import."""
+
+
+def _codes(tree: ast.Module) -> Iterator[str]:
+    named = OF_THE_MODEL | _named(tree)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
