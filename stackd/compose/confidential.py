@@ -34,6 +34,7 @@ def assigned(text: str) -> str:
 
 
 def key_shown(key: str, path: tuple[str, ...] = ()) -> str:
-    """A key without a value that got into it: `A=secret`, and where `path` hides values `A:secret`, as `A=***`."""
-    end = min((at for mark in ("=:" if hides(path) else "=") if (at := key.find(mark)) >= 0), default=-1)
+    """A key without a value that got into it: `A=secret`, and where `path` hides values `A:secret` and `A secret`, as
+    `A=***`."""
+    end = min((at for mark in ("=: " if hides(path) else "=") if (at := key.find(mark)) >= 0), default=-1)
     return key if end < 0 else f"{key[: end + 1]}{REDACTED}"

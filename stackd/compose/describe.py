@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from stackd.compose.expand import pairs
 from stackd.compose.normalise import IMPLICIT, items, text
-from stackd.compose.redact import HIDDEN, REDACTED, TABLES, Redaction
+from stackd.compose.redact import HIDDEN, REDACTED, TABLES, Redaction, name_shown
 from stackd.compose.scalars import go_text
 from stackd.compose.tree import Map, Node, Scalar, Seq, any_secret, leaves
 from stackd.errors import Span
@@ -95,7 +95,7 @@ def _joined(words: list[str]) -> str:
 def _pairs(out: Description, path: str, node: Node) -> None:
     table, name_of = pairs(node), path.rpartition(".")[2]
     for name, item in table.entries.items():
-        where, span = f"{path}.{name}", table.keys.get(name, item.span)
+        where, span = f"{path}.{name_shown(name)}", table.keys.get(name, item.span)
         if not isinstance(item, Scalar):
             for at, (_, leaf) in enumerate(leaves(item)):
                 text = "" if leaf.value is None else go_text(leaf.value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackd.compose.redact import HIDDEN, is_hidden
+from stackd.compose.redact import HIDDEN, is_hidden, name_shown
 from stackd.errors import Span
 from stackd.model.plan import FieldChange
 from stackd.model.spec import ServiceSpec
@@ -40,7 +40,8 @@ def _hidden(old: ServiceSpec, new: ServiceSpec) -> list[str]:
     """Fields whose printed values are the same because both are redacted."""
     paths: list[str] = []
     shared = old.environment.keys() & new.environment.keys()
-    paths += [f"environment.{name}" for name in sorted(shared) if old.environment[name] != new.environment[name]]
+    changed = (name for name in sorted(shared) if old.environment[name] != new.environment[name])
+    paths += [f"environment.{name_shown(name)}" for name in changed]
     for one in dataclasses.fields(ServiceSpec):
         if one.name in _UNTOLD or one.name == "environment" or getattr(old, one.name) == getattr(new, one.name):
             continue

@@ -234,6 +234,12 @@ class Redaction:
         return f"{HIDDEN} {digest.hexdigest()[:4]})"
 
 
+def name_shown(name: str) -> str:
+    """The name of an entry. What follows a blank is no part of a name and may be a value: `P ***` for `P hunter2`."""
+    words = name.split(maxsplit=1)
+    return f"{words[0]} {REDACTED}" if len(words) > 1 else name
+
+
 def is_hidden(shown: str) -> bool:
     """Whether a shown value stands for one that is not shown, wholly or in part."""
     return HIDDEN in shown or REDACTED in shown

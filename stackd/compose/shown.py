@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackd.compose.redact import HIDDEN, TABLES, Redaction, is_hidden, scrub
+from stackd.compose.redact import HIDDEN, TABLES, Redaction, is_hidden, name_shown, scrub
 from stackd.compose.tree import Json
 from stackd.model.ids import ServiceName
 from stackd.model.spec import Project, ServiceSpec
@@ -55,7 +55,7 @@ class _Walk:
             case None:
                 return None
             case dict() if key in TABLES:
-                return {name: self._entry(item, path, name) for name, item in value.items()}
+                return {self._name(name): self._entry(item, path, name) for name, item in value.items()}
             case dict():
                 below = ((name, item) for name, item in value.items() if not name.startswith("x-"))
                 return {name: self.shown(item, f"{path}.{name}") for name, item in below}
@@ -74,7 +74,7 @@ class _Walk:
 
     def _entry(self, value: Json, path: str, name: str) -> Json:
         """The value of `name` in a table of free names."""
-        where = f"{path}.{name}"
+        where = f"{path}.{name_shown(name)}"
         match value:
             case None:
                 return None
@@ -86,6 +86,9 @@ class _Walk:
                 shown = self._redaction.entry(path.rpartition(".")[2], name, _text(value), path=where)
                 known = self._known.get(where, shown)
                 return known if known.startswith(HIDDEN) else value
+
+    def _name(self, name: str) -> str:
+        return name if self._redaction.reveal else name_shown(name)
 
     def _words(self, value: list[Json] | str, path: str) -> Json:
         known = self._known.get(path, "")

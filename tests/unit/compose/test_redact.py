@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from stackd.compose import rules
-from stackd.compose.redact import TABLES, Redaction, readable, readable_words, scrub, secret_key
+from stackd.compose.redact import TABLES, Redaction, name_shown, readable, readable_words, scrub, secret_key
 from stackd.compose.schema import Decoded, Either, ListOf, Record, Rule, Table
 from tests.unit.compose.loading import read_from, service, web
 from tests.unit.runtime.planting import QUIET, SOUNDING
@@ -149,3 +149,14 @@ def test_the_example_of_the_page_shows_what_it_names() -> None:
     assert shown == {
         "environment.POSTGRES_DB": "shop", "environment.APP_REGION": "eu", "environment.POSTGRES_PASSWORD": "(hidden)",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "shown"), [("P hunter2", "P ***"), ("A", "A"), ("", ""), (" A\thunter2 ", "A ***")])
+def test_what_follows_a_blank_in_a_name_is_not_shown(name: str, shown: str) -> None:
+    assert name_shown(name) == shown
+
+
+def test_a_value_behind_a_blank_stands_in_no_field_of_a_service() -> None:
+    found = service("services: {web: {image: x, environment: [P hunter2], labels: [L hunter2]}}\n")
+    assert found.values["environment.P ***"] == "unset"
+    assert "hunter2" not in str((found.values, found.spans))
