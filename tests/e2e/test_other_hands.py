@@ -54,8 +54,8 @@ def test_a_child_of_what_is_stopped_by_hand_stops_with_the_cause_and_comes_back_
     stack.settled()
     world.engine.docker("stop", before["web"].id)
     until(lambda: stack.one("side").state == "exited", "side stopped")
-    told = until(lambda: str(stack.service("side").at("detail")), "its reason")
-    assert told.startswith("web is held: stopped by another hand"), told
+    cause = "web is held: stopped by another hand"
+    until(lambda: str(stack.service("side").at("detail")).startswith(cause), "its reason")
     stopped = until(lambda: [e for e in daemon.events(stack.name) if e["type"] == "container.stopped"], "it is told")
     assert "web, whose namespace it shares, is down and held" in str(stopped[-1]["message"])
     daemon.cli("start", stack.name, "web")

@@ -72,8 +72,8 @@ def test_pipes_sockets_devices_and_folders_are_refused_unopened(
 def test_a_file_that_became_a_pipe_after_the_look_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "f").write_text("x")
     os.mkfifo(tmp_path / "pipe")
-    seen = os.lstat(tmp_path / "f")
-    monkeypatch.setattr(os, "lstat", lambda _path: seen)
+    seen, look = os.lstat(tmp_path / "f"), os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: seen if os.fspath(path).endswith("pipe") else look(path))
     with pytest.raises(OSError, match="a named pipe"):
         read_regular(tmp_path / "pipe", 100)
 
